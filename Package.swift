@@ -1,0 +1,200 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Settings every Swift target is built with. Tests do without strict memory safety, because a test may well poke
+/// at raw bytes and the compiler's remarks would drown what it says.
+let commonSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+let productSettings: [SwiftSetting] = commonSettings + [.strictMemorySafety()]
+
+extension Target.Dependency {
+    static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let asyncAlgorithms = product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
+    static let collections = product(name: "Collections", package: "swift-collections")
+    static let crypto = product(name: "Crypto", package: "swift-crypto")
+    static let hummingbird = product(name: "Hummingbird", package: "hummingbird")
+    static let hummingbirdHTTP2 = product(name: "HummingbirdHTTP2", package: "hummingbird")
+    static let hummingbirdTLS = product(name: "HummingbirdTLS", package: "hummingbird")
+    static let logging = product(name: "Logging", package: "swift-log")
+    static let metrics = product(name: "Metrics", package: "swift-metrics")
+    static let metricsTestKit = product(name: "MetricsTestKit", package: "swift-metrics")
+    static let nioCore = product(name: "NIOCore", package: "swift-nio")
+    static let nioHTTP1 = product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
+    static let nioSSL = product(name: "NIOSSL", package: "swift-nio-ssl")
+    static let httpTypes = product(name: "HTTPTypes", package: "swift-http-types")
+    static let serviceLifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
+    static let x509 = product(name: "X509", package: "swift-certificates")
+    static let asn1 = product(name: "SwiftASN1", package: "swift-asn1")
+    static let yams = product(name: "Yams", package: "Yams")
+}
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: productSettings)
+}
+
+func executable(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: productSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: commonSettings)
+}
+
+let package = Package(
+    name: "drover",
+    products: [
+        .executable(name: "drover-operator", targets: ["drover-operator"]),
+        .executable(name: "drover-instance", targets: ["drover-instance"]),
+        .executable(name: "drover-pooler", targets: ["drover-pooler"]),
+        .executable(name: "drover-playground", targets: ["drover-playground"]),
+        .executable(name: "kubectl-drover", targets: ["kubectl-drover"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
+        .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // C
+        .systemLibrary(name: "CLibCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(name: "CLinux"),
+
+        // Ground floor
+        library("JSON"),
+        library("EventLoop", ["CLinux", .product(name: "HeapModule", package: "swift-collections")]),
+        library("HTTPClient", ["CLibCurl", "EventLoop", .logging]),
+        library("PostgresClient", ["CLibPQ", "EventLoop", .logging]),
+
+        // Kubernetes
+        library("KubernetesClient", ["HTTPClient", "EventLoop", "JSON", .logging, .metrics, .yams]),
+        library(
+            "KubernetesController",
+            ["KubernetesClient", "JSON", .asyncAlgorithms, .collections, .logging, .metrics, .serviceLifecycle]
+        ),
+
+        // What Drover is
+        library("PostgresClusterAPI", ["KubernetesClient", "JSON"]),
+        library("InstanceAPI", ["HTTPClient", "PostgresClusterAPI", "JSON"]),
+        library("ClusterPlanning", ["PostgresClusterAPI", "InstanceAPI", "JSON"]),
+        library("Certificates", [.x509, .asn1, .crypto]),
+
+        // The parts
+        library(
+            "Operator",
+            [
+                "ClusterPlanning", "KubernetesController", "KubernetesClient", "PostgresClient", "PostgresClusterAPI",
+                "InstanceAPI", "Certificates", "HTTPClient", "EventLoop", "JSON", .logging, .metrics,
+                .serviceLifecycle, .asyncAlgorithms, .collections, .hummingbird, .crypto,
+            ]
+        ),
+        library(
+            "Instance",
+            [
+                "CLinux", "ClusterPlanning", "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "InstanceAPI",
+                "HTTPClient", "EventLoop", "JSON", .logging, .metrics, .serviceLifecycle, .asyncAlgorithms,
+                .hummingbird, .hummingbirdTLS, .nioSSL, .nioCore, .x509, .asn1, .crypto,
+            ]
+        ),
+        library("Pooler", ["PostgresClusterAPI", .logging]),
+        library("CLI", ["PostgresClusterAPI", "KubernetesClient", .argumentParser]),
+
+        // Playground
+        library(
+            "KubernetesServer",
+            [
+                "JSON", "Certificates", .asyncAlgorithms, .collections, .crypto, .hummingbird, .hummingbirdHTTP2,
+                .hummingbirdTLS, .httpTypes, .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle, .x509, .asn1,
+            ]
+        ),
+        library(
+            "ProcessNode",
+            [
+                "CLinux", "KubernetesClient", "KubernetesController", "HTTPClient", "EventLoop", "JSON",
+                .asyncAlgorithms, .collections, .logging, .serviceLifecycle, .nioCore, .nioPosix, .hummingbird,
+                .hummingbirdTLS,
+            ]
+        ),
+
+        // Executables
+        executable(
+            "drover-operator",
+            ["Operator", "KubernetesClient", "EventLoop", .argumentParser, .logging, .serviceLifecycle]
+        ),
+        executable(
+            "drover-instance",
+            ["Instance", "KubernetesClient", "EventLoop", .argumentParser, .logging, .serviceLifecycle]
+        ),
+        executable("drover-pooler", ["Pooler", .argumentParser, .logging]),
+        executable("kubectl-drover", ["CLI", .argumentParser]),
+        executable(
+            "drover-playground",
+            [
+                "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient", "PostgresClusterAPI",
+                "EventLoop", "JSON", "CLinux", .argumentParser, .logging, .serviceLifecycle,
+            ]
+        ),
+
+        // Tests
+        tests("JSONTests", ["JSON"]),
+        tests("EventLoopTests", ["EventLoop"]),
+        tests("HTTPClientTests", ["HTTPClient", "EventLoop", .nioCore, .nioPosix, .nioHTTP1]),
+        tests("PostgresClientTests", ["PostgresClient", "EventLoop"]),
+        tests(
+            "KubernetesClientTests",
+            ["KubernetesClient", "HTTPClient", "EventLoop", "JSON", .nioCore, .nioPosix, .nioHTTP1, .nioSSL]
+        ),
+        tests(
+            "KubernetesControllerTests",
+            ["KubernetesController", "KubernetesClient", "KubernetesServer", "EventLoop", "JSON", .logging]
+        ),
+        tests("PostgresClusterAPITests", ["PostgresClusterAPI", "KubernetesClient", "JSON", .yams]),
+        tests("InstanceAPITests", ["InstanceAPI", "EventLoop", "JSON"]),
+        tests("ClusterPlanningTests", ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "JSON"]),
+        tests("CertificatesTests", ["Certificates", .x509, .asn1, .crypto]),
+        tests(
+            "OperatorTests",
+            ["Operator", "ClusterPlanning", "KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]
+        ),
+        tests(
+            "InstanceTests",
+            [
+                "Instance", "InstanceAPI", "PostgresClient", "PostgresClusterAPI", "Certificates", "KubernetesServer",
+                "KubernetesClient", "HTTPClient", "EventLoop", "JSON", .logging,
+            ]
+        ),
+        tests("KubernetesServerTests", ["KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]),
+        tests("ProcessNodeTests", ["ProcessNode", "KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]),
+        tests(
+            "ConformanceTests",
+            ["KubernetesClient", "KubernetesServer", "KubernetesController", "EventLoop", "JSON", .logging, .yams]
+        ),
+        tests(
+            "EndToEndTests",
+            [
+                "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "KubernetesServer", "ProcessNode",
+                "EventLoop", "JSON", "CLinux", .logging, .yams,
+            ]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

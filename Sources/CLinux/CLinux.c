@@ -1,0 +1,74 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+const uint32_t drover_epoll_in = EPOLLIN;
+const uint32_t drover_epoll_out = EPOLLOUT;
+const uint32_t drover_epoll_err = EPOLLERR;
+const uint32_t drover_epoll_hup = EPOLLHUP;
+const uint32_t drover_epoll_rdhup = EPOLLRDHUP;
+
+int drover_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+static int control(int epoll, int operation, int descriptor, uint32_t events, uint64_t token) {
+    struct epoll_event event = {.events = events, .data.u64 = token};
+    return epoll_ctl(epoll, operation, descriptor, &event);
+}
+
+int drover_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t token) {
+    return control(epoll, EPOLL_CTL_ADD, descriptor, events, token);
+}
+
+int drover_epoll_modify(int epoll, int descriptor, uint32_t events, uint64_t token) {
+    return control(epoll, EPOLL_CTL_MOD, descriptor, events, token);
+}
+
+int drover_epoll_remove(int epoll, int descriptor) { return control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0); }
+
+int drover_epoll_wait(int epoll, struct drover_epoll_event *events, int capacity, int64_t nanoseconds) {
+    struct epoll_event buffer[64];
+    if (capacity > 64) capacity = 64;
+    /* epoll_wait counts in milliseconds; round up, or a timer that is due in 0.4 ms would spin. */
+    int timeout = -1;
+    if (nanoseconds >= 0) {
+        int64_t milliseconds = (nanoseconds + 999999) / 1000000;
+        timeout = milliseconds > 86400000 ? 86400000 : (int)milliseconds;
+    }
+    int count = epoll_wait(epoll, buffer, capacity, timeout);
+    for (int i = 0; i < count; i++) {
+        events[i].events = buffer[i].events;
+        events[i].token = buffer[i].data.u64;
+    }
+    return count;
+}
+
+int drover_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+int drover_eventfd_signal(int descriptor) {
+    uint64_t one = 1;
+    return write(descriptor, &one, sizeof one) == (ssize_t)sizeof one || errno == EAGAIN ? 0 : -1;
+}
+
+void drover_eventfd_drain(int descriptor) {
+    uint64_t value;
+    while (read(descriptor, &value, sizeof value) > 0) {
+    }
+}
+
+int drover_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
+int drover_set_child_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1); }
+
+int drover_set_process_name(const char *name) { return prctl(PR_SET_NAME, name); }
+
+int drover_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int drover_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0);
+}

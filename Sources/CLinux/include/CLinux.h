@@ -1,0 +1,42 @@
+#ifndef DROVER_CLINUX_H
+#define DROVER_CLINUX_H
+
+/* Linux interfaces that the Glibc module leaves out, or gives in a shape Swift cannot use (unions, macros). */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* epoll_event holds a union, so events cross as plain numbers. */
+struct drover_epoll_event {
+    uint32_t events;
+    uint64_t token;
+};
+
+extern const uint32_t drover_epoll_in;
+extern const uint32_t drover_epoll_out;
+extern const uint32_t drover_epoll_err;
+extern const uint32_t drover_epoll_hup;
+extern const uint32_t drover_epoll_rdhup;
+
+/* epoll(7). All return -1 with errno on failure, as the system calls do. */
+int drover_epoll_create(void);
+int drover_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t token);
+int drover_epoll_modify(int epoll, int descriptor, uint32_t events, uint64_t token);
+int drover_epoll_remove(int epoll, int descriptor);
+/* `nanoseconds` < 0 waits for ever. At most 64 events are written. */
+int drover_epoll_wait(int epoll, struct drover_epoll_event *_Nonnull events, int capacity, int64_t nanoseconds);
+
+/* eventfd(2), non-blocking and close-on-exec. */
+int drover_eventfd(void);
+int drover_eventfd_signal(int descriptor);
+void drover_eventfd_drain(int descriptor);
+
+/* prctl(2) */
+int drover_set_parent_death_signal(int signal);
+int drover_set_child_subreaper(void);
+int drover_set_process_name(const char *_Nonnull name);
+/* pidfd_open(2): readable when the process has ended. */
+int drover_pidfd_open(pid_t pid);
+int drover_pidfd_send_signal(int pidfd, int signal);
+
+#endif
