@@ -46,7 +46,7 @@ private actor Pinned {
                     let count = read(readEnd, &buffer, 16)
                     continuation.resume(returning: Array(buffer.prefix(max(0, count))))
                 }
-                let written = write(writeEnd, [1, 2, 3], 3)
+                let written = write(writeEnd, [1, 2, 3] as [UInt8], 3)
                 #expect(written == 3)
             } catch {
                 continuation.resume(throwing: error)
@@ -75,7 +75,8 @@ struct EventLoopTests {
     @Test func readyDescriptorCallsItsHandler() async throws {
         let loop = try EventLoop(name: "test-loop")
         defer { loop.shutdown() }
-        #expect(try await Pinned(loop: loop).readThroughLoop() == [1, 2, 3])
+        let bytes = try await Pinned(loop: loop).readThroughLoop()
+        #expect(bytes == [1, 2, 3])
     }
 
     @Test func manyTasksFromManyThreadsAllRun() async throws {
