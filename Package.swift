@@ -122,8 +122,8 @@ let package = Package(
         library(
             "KubernetesServer",
             [
-                "JSON", "Certificates", .asyncAlgorithms, .collections, .crypto, .hummingbird, .hummingbirdHTTP2,
-                .hummingbirdTLS, .httpTypes, .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle, .x509, .asn1,
+                "JSON", "Certificates", "EventLoop", .asyncAlgorithms, .collections, .crypto, .hummingbird,
+                .hummingbirdHTTP2, .hummingbirdTLS, .httpTypes, .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle, .x509, .asn1,
             ]
         ),
         library(
