@@ -2,10 +2,14 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 const uint32_t drover_epoll_in = EPOLLIN;
@@ -71,4 +75,55 @@ int drover_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); 
 
 int drover_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0);
+}
+
+int drover_pipe(int *reading, int *writing) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+    *reading = ends[0];
+    *writing = ends[1];
+    return fcntl(ends[0], F_SETFL, O_NONBLOCK);
+}
+
+int drover_spawn(const char *path, char *const *arguments, char *const *environment, const int *descriptors, int count,
+                 pid_t *pid) {
+    enum { most = 16 };
+    int copies[most];
+    if (count < 0 || count > most) return EINVAL;
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    int made = 0;
+    int error = 0;
+    /* Copies above every target, or a dup2 could overwrite the source of a later one. */
+    for (; made < count; made++) {
+        copies[made] = fcntl(descriptors[made], F_DUPFD_CLOEXEC, most);
+        if (copies[made] < 0) {
+            error = errno;
+            goto done;
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        error = posix_spawn_file_actions_adddup2(&actions, copies[i], i);
+        if (error) goto done;
+    }
+    error = posix_spawn_file_actions_addclosefrom_np(&actions, count);
+    if (error) goto done;
+    sigset_t all, none;
+    sigfillset(&all);
+    sigemptyset(&none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+    error = posix_spawn(pid, path, &actions, &attributes, arguments, environment);
+done:
+    for (int i = 0; i < made; i++) close(copies[i]);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+int drover_exit_code(int status) {
+    return WIFEXITED(status) ? WEXITSTATUS(status) : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : 255;
 }

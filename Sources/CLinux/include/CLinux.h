@@ -39,4 +39,15 @@ int drover_set_process_name(const char *_Nonnull name);
 int drover_pidfd_open(pid_t pid);
 int drover_pidfd_send_signal(int pidfd, int signal);
 
+/* pipe2(2), close-on-exec; only the reading end is non-blocking. */
+int drover_pipe(int *_Nonnull reading, int *_Nonnull writing);
+
+/* posix_spawn(3) in a session of its own, with default signals and an empty mask. The child's descriptors 0, 1, ... are
+   `descriptors[0]`, `descriptors[1]`, ...; every other one is closed. Returns 0 or an errno. */
+int drover_spawn(const char *_Nonnull path, char *_Nullable const *_Nonnull arguments,
+                 char *_Nullable const *_Nonnull environment, const int *_Nonnull descriptors, int count,
+                 pid_t *_Nonnull pid);
+/* Where a child's status says: exited (the exit code), or killed (128 + signal, as shells count). */
+int drover_exit_code(int status);
+
 #endif
