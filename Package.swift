@@ -2,8 +2,9 @@
 
 import PackageDescription
 
-/// Settings every Swift target is built with. Tests do without strict memory safety, because a test may well poke
-/// at raw bytes and the compiler's remarks would drown what it says.
+/// Settings every Swift target is built with.
+///
+/// Tests do without strict memory safety, because a test may well poke at raw bytes and the compiler's remarks would drown what it says.
 let commonSettings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
@@ -123,7 +124,8 @@ let package = Package(
             "KubernetesServer",
             [
                 "JSON", "Certificates", "EventLoop", .asyncAlgorithms, .collections, .crypto, .hummingbird,
-                .hummingbirdHTTP2, .hummingbirdTLS, .httpTypes, .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle, .x509, .asn1,
+                .hummingbirdHTTP2, .hummingbirdTLS, .httpTypes, .logging, .nioCore, .nioPosix, .nioSSL,
+                .serviceLifecycle, .x509, .asn1,
             ]
         ),
         library(
@@ -183,7 +185,10 @@ let package = Package(
             ]
         ),
         tests("KubernetesServerTests", ["KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]),
-        tests("ProcessNodeTests", ["ProcessNode", "KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]),
+        tests(
+            "ProcessNodeTests",
+            ["ProcessNode", "KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]
+        ),
         tests(
             "ConformanceTests",
             ["KubernetesClient", "KubernetesServer", "KubernetesController", "EventLoop", "JSON", .logging, .yams]

@@ -182,7 +182,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         return RegistrationID(value: id)
     }
 
-    /// Changes what is waited for. Nothing happens when the registration is gone. Call on the loop's thread.
+    /// Changes what is waited for.
+    ///
+    /// Nothing happens when the registration is gone. Call on the loop's thread.
     public func update(_ registration: RegistrationID, interest: Interest) throws(EventLoopError) {
         self.checkIsolated()
         guard let old = self.registrations[registration.value], old.interest != interest else { return }
@@ -194,7 +196,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         self.registrations[registration.value]?.interest = interest
     }
 
-    /// Forgets a descriptor; call it before closing the descriptor. Call on the loop's thread.
+    /// Forgets a descriptor; call it before closing the descriptor.
+    ///
+    /// Call on the loop's thread.
     public func deregister(_ registration: RegistrationID) {
         self.checkIsolated()
         guard let old = self.registrations.removeValue(forKey: registration.value) else { return }
@@ -213,7 +217,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         return TimerID(value: id)
     }
 
-    /// Takes a timer back. Nothing happens when it has fired. Call on the loop's thread.
+    /// Takes a timer back.
+    ///
+    /// Nothing happens when it has fired. Call on the loop's thread.
     public func cancel(_ timer: TimerID) {
         self.checkIsolated()
         self.timerHandlers[timer.value] = nil

@@ -9,7 +9,9 @@ extension JSONValue: Codable {
         init?(intValue: Int) { nil }
     }
 
-    /// Reads any value. For whole documents ``init(parsing:)`` is many times faster.
+    /// Reads any value.
+    ///
+    /// For whole documents ``init(parsing:)`` is many times faster.
     public init(from decoder: any Decoder) throws {
         if let container = try? decoder.container(keyedBy: Key.self) {
             var members: [String: JSONValue] = [:]

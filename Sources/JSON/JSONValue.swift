@@ -52,7 +52,9 @@ extension JSONValue {
     /// The members, when it is an object.
     public var objectValue: [String: JSONValue]? { if case .object(let value) = self { value } else { nil } }
 
-    /// A member of an object. Reading from anything else gives nil; writing makes an object of anything else, and
+    /// A member of an object.
+    ///
+    /// Reading from anything else gives nil; writing makes an object of anything else, and
     /// writing nil removes the member.
     public subscript(key: String) -> JSONValue? {
         get {
