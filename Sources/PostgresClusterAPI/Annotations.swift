@@ -1,0 +1,55 @@
+/// Keys of the annotations that Drover writes or reads.
+public enum Annotations {
+    // On a Node, by the upgrade manager
+
+    /// When the node will be drained: RFC 3339, or `now`.
+    public static let plannedEviction = "drover.dev/planned-eviction"
+    /// When what is left on the node will be killed: RFC 3339.
+    public static let evictionDeadline = "drover.dev/eviction-deadline"
+    /// When Zalando's cluster lifecycle manager began to drain the node: RFC 3339.
+    public static let lifecycleManagerDrainStart = "cluster-lifecycle-manager.zalando.org/drain-start"
+
+    // On a Node, by the operator
+
+    /// `"true"` when evicting every pod of ours on the node harms no primary.
+    public static let evictionReady = "drover.dev/eviction-ready"
+    /// ``NodeReply`` as JSON.
+    public static let evictionStatus = "drover.dev/eviction-status"
+
+    // On a PostgresCluster, by the DB team
+
+    /// Why planned moves wait; the same as `spec.maintenance.hold`.
+    public static let hold = "drover.dev/hold"
+
+    // On a primary Lease, by the instance that gives it back or wants to
+
+    /// End of the shutdown checkpoint record, put on when the Lease is given back.
+    public static let shutdownLSN = "drover.dev/shutdown-lsn"
+    /// The term whose primary gave the Lease back.
+    public static let shutdownTerm = "drover.dev/shutdown-term"
+    /// The primary has been told to stop and asks to be moved: when its grace ends, RFC 3339.
+    public static let moveRequested = "drover.dev/move-requested"
+
+    // On pods and Secrets, by the operator
+
+    /// Hash of what a pod was made from, to see whether it is out of date.
+    public static let specHash = "drover.dev/spec-hash"
+    /// Hash of the trust bundle in a certificate Secret.
+    public static let trustHash = "drover.dev/trust-hash"
+    /// Tells the cluster autoscaler that a pod may be evicted.
+    public static let safeToEvict = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+}
+
+/// Finalizers that Drover puts on its objects.
+public enum Finalizers {
+    /// On a PostgresCluster whose replies on Nodes must be taken back before it goes.
+    public static let cluster = "drover.dev/cluster"
+}
+
+/// Field managers of server-side apply.
+public enum FieldManagers {
+    /// The operator.
+    public static let `operator` = "drover-operator"
+    /// An instance.
+    public static let instance = "drover-instance"
+}

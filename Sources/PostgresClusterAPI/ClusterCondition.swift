@@ -1,0 +1,184 @@
+/// One condition of a PostgresCluster.
+public struct ClusterCondition: Codable, Hashable, Sendable {
+    /// What it is about.
+    public var type: ConditionType
+    /// Whether it holds.
+    public var status: ConditionStatus
+    /// Why: a CamelCase word.
+    public var reason: ConditionReason
+    /// The same for people, with what to do.
+    public var message: String
+    /// When `status` changed last.
+    public var lastTransitionTime: Timestamp
+    /// The generation of the spec it was found at.
+    public var observedGeneration: Int64?
+
+    /// Makes a condition.
+    public init(
+        type: ConditionType,
+        status: ConditionStatus,
+        reason: ConditionReason,
+        message: String,
+        lastTransitionTime: Timestamp,
+        observedGeneration: Int64? = nil
+    ) {
+        self.type = type
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.lastTransitionTime = lastTransitionTime
+        self.observedGeneration = observedGeneration
+    }
+}
+
+/// Whether a condition holds.
+public enum ConditionStatus: String, Codable, Hashable, Sendable, CaseIterable {
+    /// It holds.
+    case `true` = "True"
+    /// It does not.
+    case `false` = "False"
+    /// Nobody can tell.
+    case unknown = "Unknown"
+
+    /// Makes it from a boolean.
+    public init(_ value: Bool) { self = value ? .true : .false }
+}
+
+/// What a condition is about.
+public struct ConditionType: RawRepresentable, Codable, Hashable, Sendable {
+    /// The word.
+    public var rawValue: String
+
+    /// Makes a type from its word.
+    public init(rawValue: String) { self.rawValue = rawValue }
+
+    /// A primary accepts writes, and all instances wanted are ready.
+    public static let ready = ConditionType(rawValue: "Ready")
+    /// Something is being created, moved or changed.
+    public static let progressing = ConditionType(rawValue: "Progressing")
+    /// Something is wrong that does not go away by waiting.
+    public static let degraded = ConditionType(rawValue: "Degraded")
+    /// Evicting any one pod of the cluster from a leaving node harms no primary.
+    public static let readyForEviction = ConditionType(rawValue: "ReadyForEviction")
+
+    /// Every type there is.
+    public static let all: [ConditionType] = [.ready, .progressing, .degraded, .readyForEviction]
+}
+
+/// Why a condition is as it is: a CamelCase word.
+public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
+    /// The word.
+    public var rawValue: String
+
+    /// Makes a reason from its word.
+    public init(rawValue: String) { self.rawValue = rawValue }
+
+    /// All is as wanted.
+    public static let asDeclared = ConditionReason(rawValue: "AsDeclared")
+    /// The first primary is being made.
+    public static let bootstrapping = ConditionReason(rawValue: "Bootstrapping")
+    /// No primary accepts writes.
+    public static let noPrimary = ConditionReason(rawValue: "NoPrimary")
+    /// Fewer instances are ready than wanted.
+    public static let instancesMissing = ConditionReason(rawValue: "InstancesMissing")
+    /// An instance is being created, cloned or moved.
+    public static let creatingInstances = ConditionReason(rawValue: "CreatingInstances")
+    /// There are more instances than wanted, and one is leaving.
+    public static let removingInstances = ConditionReason(rawValue: "RemovingInstances")
+    /// A switchover is under way.
+    public static let switchover = ConditionReason(rawValue: "Switchover")
+    /// A failover is under way.
+    public static let failover = ConditionReason(rawValue: "Failover")
+    /// The cluster is being deleted.
+    public static let deleting = ConditionReason(rawValue: "Deleting")
+    /// The spec breaks a rule; the message says which.
+    public static let invalidSpec = ConditionReason(rawValue: "InvalidSpec")
+    /// The status was written by another version and cannot be read.
+    public static let unreadableStatus = ConditionReason(rawValue: "UnreadableStatus")
+    /// An object of the name we need belongs to somebody else.
+    public static let nameTaken = ConditionReason(rawValue: "NameTaken")
+    /// An instance reports a problem; the message says which.
+    public static let instanceFailing = ConditionReason(rawValue: "InstanceFailing")
+    /// A pod cannot be scheduled.
+    public static let unschedulable = ConditionReason(rawValue: "Unschedulable")
+    /// The API server refuses what we need.
+    public static let apiRefused = ConditionReason(rawValue: "APIRefused")
+
+    /// No pod of the cluster is on a node that will leave.
+    public static let nothingToMove = ConditionReason(rawValue: "NothingToMove")
+    /// The primary is on a node that will leave, and its move has begun.
+    public static let moving = ConditionReason(rawValue: "Moving")
+    /// A hold by the DB team.
+    public static let held = ConditionReason(rawValue: "Held")
+    /// There is a single instance.
+    public static let singleInstance = ConditionReason(rawValue: "SingleInstance")
+    /// No replica can become primary.
+    public static let noCandidate = ConditionReason(rawValue: "NoCandidate")
+    /// The candidate is too far behind in replay.
+    public static let replicaLagging = ConditionReason(rawValue: "ReplicaLagging")
+    /// No replica streams from the primary.
+    public static let replicaNotStreaming = ConditionReason(rawValue: "ReplicaNotStreaming")
+    /// All replicas are on nodes that leave, too.
+    public static let noOtherNode = ConditionReason(rawValue: "NoOtherNode")
+    /// A replica is being brought to a fresh node first.
+    public static let waitingForFreshNode = ConditionReason(rawValue: "WaitingForFreshNode")
+    /// The fresh nodes have as many primaries as they may, until the deadline is near.
+    public static let freshNodesFull = ConditionReason(rawValue: "FreshNodesFull")
+    /// WAL segments wait for being archived.
+    public static let archiveBacklog = ConditionReason(rawValue: "ArchiveBacklog")
+    /// Prepared transactions are open.
+    public static let preparedTransactions = ConditionReason(rawValue: "PreparedTransactions")
+    /// A logical replication client would hang the stop.
+    public static let logicalSender = ConditionReason(rawValue: "LogicalSender")
+    /// The primary does not answer.
+    public static let primaryUnreachable = ConditionReason(rawValue: "PrimaryUnreachable")
+    /// The disruption budget does not yet say that nothing may be evicted.
+    public static let budgetNotFrozen = ConditionReason(rawValue: "BudgetNotFrozen")
+    /// As many moves run as may run at once.
+    public static let tooManyMoves = ConditionReason(rawValue: "TooManyMoves")
+
+    /// Every reason this version gives.
+    public static let all: [ConditionReason] = [
+        .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
+        .switchover, .failover, .deleting, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing,
+        .unschedulable, .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
+        .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .freshNodesFull, .archiveBacklog,
+        .preparedTransactions, .logicalSender, .primaryUnreachable, .budgetNotFrozen, .tooManyMoves,
+    ]
+}
+
+extension [ClusterCondition] {
+    /// The condition of a type, nil when there is none.
+    public subscript(type: ConditionType) -> ClusterCondition? { self.first { $0.type == type } }
+
+    /// Whether there is a condition of a type and it holds.
+    public func isTrue(_ type: ConditionType) -> Bool { self[type]?.status == .true }
+
+    /// Sets a condition. `lastTransitionTime` becomes `now` only when the status changed, as clients expect; a
+    /// message longer than the schema allows is cut.
+    public mutating func set(
+        _ type: ConditionType,
+        _ status: ConditionStatus,
+        reason: ConditionReason,
+        message: String,
+        observedGeneration: Int64?,
+        now: Timestamp
+    ) {
+        var condition = ClusterCondition(
+            type: type,
+            status: status,
+            reason: reason,
+            message: SchemaLimits.cut(message),
+            lastTransitionTime: now,
+            observedGeneration: observedGeneration
+        )
+        guard let index = self.firstIndex(where: { $0.type == type }) else {
+            self.append(condition)
+            return
+        }
+        if self[index].status == status {
+            condition.lastTransitionTime = self[index].lastTransitionTime
+        }
+        self[index] = condition
+    }
+}

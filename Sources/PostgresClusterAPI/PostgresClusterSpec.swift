@@ -1,0 +1,212 @@
+public import JSON
+
+/// What a DB team wants, exactly as written: a field that is nil was not given.
+///
+/// Read through ``resolved`` wherever a decision depends on it.
+public struct PostgresClusterSpec: Codable, Hashable, Sendable {
+    /// How many instances, primary included.
+    public var instances: Int?
+    /// PostgreSQL itself.
+    public var postgres: Postgres?
+    /// The volume of each instance.
+    public var storage: Storage?
+    /// CPU and memory of each instance's container.
+    public var resources: Resources?
+    /// Where instances may live.
+    public var placement: Placement?
+    /// Limits of a planned change of primary.
+    public var switchover: Switchover?
+    /// Limits of an unplanned change of primary.
+    public var failover: Failover?
+    /// How the cluster behaves while nodes are replaced.
+    public var maintenance: Maintenance?
+    /// What the first primary creates; used once.
+    public var bootstrap: Bootstrap?
+
+    /// Makes a spec.
+    public init(
+        instances: Int? = nil,
+        postgres: Postgres? = nil,
+        storage: Storage? = nil,
+        resources: Resources? = nil,
+        placement: Placement? = nil,
+        switchover: Switchover? = nil,
+        failover: Failover? = nil,
+        maintenance: Maintenance? = nil,
+        bootstrap: Bootstrap? = nil
+    ) {
+        self.instances = instances
+        self.postgres = postgres
+        self.storage = storage
+        self.resources = resources
+        self.placement = placement
+        self.switchover = switchover
+        self.failover = failover
+        self.maintenance = maintenance
+        self.bootstrap = bootstrap
+    }
+}
+
+extension PostgresClusterSpec {
+    /// PostgreSQL: version, image, configuration.
+    public struct Postgres: Codable, Hashable, Sendable {
+        /// Major version.
+        public var version: Int?
+        /// Image of the instance container; nil for the operator's image of that version.
+        public var image: String?
+        /// Settings for `postgresql.conf`, without those Drover owns (``OwnedParameters``).
+        public var parameters: [String: String]?
+        /// Lines for `pg_hba.conf`, put behind Drover's own and before the closing SCRAM line.
+        public var hba: [String]?
+
+        /// Makes the section.
+        public init(
+            version: Int? = nil,
+            image: String? = nil,
+            parameters: [String: String]? = nil,
+            hba: [String]? = nil
+        ) {
+            self.version = version
+            self.image = image
+            self.parameters = parameters
+            self.hba = hba
+        }
+    }
+
+    /// The volume of an instance.
+    public struct Storage: Codable, Hashable, Sendable {
+        /// Size in bytes.
+        public var size: Quantity?
+        /// Storage class; nil for the default of the Kubernetes cluster.
+        public var storageClassName: String?
+
+        /// Makes the section.
+        public init(size: Quantity? = nil, storageClassName: String? = nil) {
+            self.size = size
+            self.storageClassName = storageClassName
+        }
+    }
+
+    /// CPU and memory, as in a container of a pod.
+    public struct Resources: Codable, Hashable, Sendable {
+        /// What is reserved.
+        public var requests: [String: Quantity]?
+        /// What is not exceeded.
+        public var limits: [String: Quantity]?
+
+        /// Makes the section.
+        public init(requests: [String: Quantity]? = nil, limits: [String: Quantity]? = nil) {
+            self.requests = requests
+            self.limits = limits
+        }
+    }
+
+    /// Where instances may live.
+    public struct Placement: Codable, Hashable, Sendable {
+        /// Node label over which instances are spread, beside the hostname.
+        public var topologyKey: String?
+        /// A Kubernetes `nodeAffinity`, copied into the pods.
+        public var nodeAffinity: JSONValue?
+        /// Tolerations, added to Drover's own.
+        public var tolerations: [Toleration]?
+
+        /// Makes the section.
+        public init(topologyKey: String? = nil, nodeAffinity: JSONValue? = nil, tolerations: [Toleration]? = nil) {
+            self.topologyKey = topologyKey
+            self.nodeAffinity = nodeAffinity
+            self.tolerations = tolerations
+        }
+
+        /// A Kubernetes toleration.
+        public struct Toleration: Codable, Hashable, Sendable {
+            /// Key of the taint; nil, with operator `Exists`, for every taint.
+            public var key: String?
+            /// `Exists` or `Equal` (the default).
+            public var `operator`: String?
+            /// Value of the taint.
+            public var value: String?
+            /// `NoSchedule`, `PreferNoSchedule`, `NoExecute`, or nil for all.
+            public var effect: String?
+            /// Seconds for which `NoExecute` is tolerated; nil for ever.
+            public var tolerationSeconds: Int64?
+
+            /// Makes a toleration.
+            public init(
+                key: String? = nil,
+                operator: String? = nil,
+                value: String? = nil,
+                effect: String? = nil,
+                tolerationSeconds: Int64? = nil
+            ) {
+                self.key = key
+                self.operator = `operator`
+                self.value = value
+                self.effect = effect
+                self.tolerationSeconds = tolerationSeconds
+            }
+        }
+    }
+
+    /// Limits of a planned change of primary.
+    public struct Switchover: Codable, Hashable, Sendable {
+        /// Bytes of WAL a candidate may be behind in replay.
+        public var maximumLagBytes: Quantity?
+        /// Seconds for phase Preparing, after which it starts again.
+        public var prepareTimeoutSeconds: Int?
+        /// Seconds from `demote` to the decision, after which the old primary is taken back.
+        public var demoteTimeoutSeconds: Int?
+
+        /// Makes the section.
+        public init(
+            maximumLagBytes: Quantity? = nil,
+            prepareTimeoutSeconds: Int? = nil,
+            demoteTimeoutSeconds: Int? = nil
+        ) {
+            self.maximumLagBytes = maximumLagBytes
+            self.prepareTimeoutSeconds = prepareTimeoutSeconds
+            self.demoteTimeoutSeconds = demoteTimeoutSeconds
+        }
+    }
+
+    /// Limits of an unplanned change of primary.
+    public struct Failover: Codable, Hashable, Sendable {
+        /// Seconds for which a primary is sure of its role after the last sign it got.
+        public var leaseDurationSeconds: Int?
+        /// Bytes of WAL that may be lost.
+        public var maximumLagBytes: Quantity?
+
+        /// Makes the section.
+        public init(leaseDurationSeconds: Int? = nil, maximumLagBytes: Quantity? = nil) {
+            self.leaseDurationSeconds = leaseDurationSeconds
+            self.maximumLagBytes = maximumLagBytes
+        }
+    }
+
+    /// How the cluster behaves while nodes are replaced.
+    public struct Maintenance: Codable, Hashable, Sendable {
+        /// Seconds to wait for a fresh node before the primary moves to one that must be replaced, too.
+        public var freshNodeWaitSeconds: Int?
+        /// Why planned moves wait now; nil or empty for no hold.
+        public var hold: String?
+
+        /// Makes the section.
+        public init(freshNodeWaitSeconds: Int? = nil, hold: String? = nil) {
+            self.freshNodeWaitSeconds = freshNodeWaitSeconds
+            self.hold = hold
+        }
+    }
+
+    /// What the first primary creates.
+    public struct Bootstrap: Codable, Hashable, Sendable {
+        /// Name of the application's database.
+        public var database: String?
+        /// Name of the application's role, owner of the database.
+        public var owner: String?
+
+        /// Makes the section.
+        public init(database: String? = nil, owner: String? = nil) {
+            self.database = database
+            self.owner = owner
+        }
+    }
+}

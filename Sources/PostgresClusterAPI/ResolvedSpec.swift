@@ -1,0 +1,105 @@
+public import JSON
+
+/// A spec with the defaults put in, in the units that decisions are made in.
+///
+/// The defaults are those of the CRD schema; a test compares the two.
+public struct ResolvedSpec: Hashable, Sendable {
+    /// How many instances, primary included.
+    public var instances: Int
+    /// PostgreSQL's major version.
+    public var postgresVersion: Int
+    /// Image of the instance container; nil for the operator's image of that version.
+    public var image: String?
+    /// Settings for `postgresql.conf`.
+    public var parameters: [String: String]
+    /// Lines for `pg_hba.conf`.
+    public var hba: [String]
+    /// Size of each volume; zero when the spec gives none (which ``PostgresCluster/validate()`` refuses).
+    public var storageSize: Quantity
+    /// Storage class; nil for the default of the Kubernetes cluster.
+    public var storageClassName: String?
+    /// CPU and memory reserved.
+    public var resourceRequests: [String: Quantity]
+    /// CPU and memory not exceeded.
+    public var resourceLimits: [String: Quantity]
+    /// Node label over which instances are spread, beside the hostname.
+    public var topologyKey: String
+    /// A Kubernetes `nodeAffinity`.
+    public var nodeAffinity: JSONValue?
+    /// Tolerations, in addition to Drover's own.
+    public var tolerations: [PostgresClusterSpec.Placement.Toleration]
+    /// Bytes a candidate of a switchover may be behind in replay.
+    public var switchoverMaximumLag: Int64
+    /// Time for phase Preparing.
+    public var prepareTimeout: Duration
+    /// Time from `demote` to the decision.
+    public var demoteTimeout: Duration
+    /// How long a primary is sure of its role after the last sign it got.
+    public var leaseDuration: Duration
+    /// Bytes of WAL that a failover may lose.
+    public var failoverMaximumLag: Int64
+    /// How long to wait for a fresh node.
+    public var freshNodeWait: Duration
+    /// Why planned moves wait; nil for no hold.
+    public var hold: String?
+    /// Name of the application's database.
+    public var database: String
+    /// Name of the application's role.
+    public var owner: String
+}
+
+/// The defaults of the spec.
+public enum SpecDefaults {
+    /// Three: the primary, a replica to move to, and one more while the other is away.
+    public static let instances = 3
+    /// PostgreSQL's major version.
+    public static let postgresVersion = 15
+    /// Spread over zones.
+    public static let topologyKey = "topology.kubernetes.io/zone"
+    /// 16 MiB.
+    public static let switchoverMaximumLag = Quantity(bytes: 16 << 20)
+    /// Seconds for phase Preparing.
+    public static let prepareTimeoutSeconds = 300
+    /// Seconds from `demote` to the decision.
+    public static let demoteTimeoutSeconds = 10
+    /// Seconds of the primary Lease.
+    public static let leaseDurationSeconds = 15
+    /// 1 MiB.
+    public static let failoverMaximumLag = Quantity(bytes: 1 << 20)
+    /// Seconds to wait for a fresh node.
+    public static let freshNodeWaitSeconds = 600
+    /// Name of the application's database.
+    public static let database = "app"
+    /// Name of the application's role.
+    public static let owner = "app"
+}
+
+extension PostgresClusterSpec {
+    /// The spec with defaults.
+    public var resolved: ResolvedSpec {
+        let hold = self.maintenance?.hold ?? ""
+        return ResolvedSpec(
+            instances: self.instances ?? SpecDefaults.instances,
+            postgresVersion: self.postgres?.version ?? SpecDefaults.postgresVersion,
+            image: self.postgres?.image,
+            parameters: self.postgres?.parameters ?? [:],
+            hba: self.postgres?.hba ?? [],
+            storageSize: self.storage?.size ?? Quantity(bytes: 0),
+            storageClassName: self.storage?.storageClassName,
+            resourceRequests: self.resources?.requests ?? [:],
+            resourceLimits: self.resources?.limits ?? [:],
+            topologyKey: self.placement?.topologyKey ?? SpecDefaults.topologyKey,
+            nodeAffinity: self.placement?.nodeAffinity,
+            tolerations: self.placement?.tolerations ?? [],
+            switchoverMaximumLag: (self.switchover?.maximumLagBytes ?? SpecDefaults.switchoverMaximumLag).bytes,
+            prepareTimeout: .seconds(self.switchover?.prepareTimeoutSeconds ?? SpecDefaults.prepareTimeoutSeconds),
+            demoteTimeout: .seconds(self.switchover?.demoteTimeoutSeconds ?? SpecDefaults.demoteTimeoutSeconds),
+            leaseDuration: .seconds(self.failover?.leaseDurationSeconds ?? SpecDefaults.leaseDurationSeconds),
+            failoverMaximumLag: (self.failover?.maximumLagBytes ?? SpecDefaults.failoverMaximumLag).bytes,
+            freshNodeWait: .seconds(self.maintenance?.freshNodeWaitSeconds ?? SpecDefaults.freshNodeWaitSeconds),
+            hold: hold.isEmpty ? nil : hold,
+            database: self.bootstrap?.database ?? SpecDefaults.database,
+            owner: self.bootstrap?.owner ?? SpecDefaults.owner
+        )
+    }
+}

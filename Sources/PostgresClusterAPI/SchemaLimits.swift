@@ -1,0 +1,57 @@
+/// Bounds that the CRD schema and ``PostgresCluster/validate()`` share.
+public enum SchemaLimits {
+    /// Instances of a cluster.
+    public static let instances = 1...16
+    /// Major versions of PostgreSQL that the API knows. The operator needs an image for the one asked for.
+    public static let postgresVersions = [14, 15, 16, 17]
+    /// Characters of the cluster's name: leaves room for `-replicas`, `-pooler-<n>` and `-<instance number>`.
+    public static let clusterName = 50
+    /// Characters of an image reference.
+    public static let image = 512
+    /// Number of parameters.
+    public static let parameters = 256
+    /// Characters of a parameter's name.
+    public static let parameterName = 63
+    /// Characters of a parameter's value.
+    public static let parameterValue = 2048
+    /// Number of `pg_hba.conf` lines.
+    public static let hbaLines = 128
+    /// Characters of a `pg_hba.conf` line.
+    public static let hbaLine = 512
+    /// Characters of a quantity.
+    public static let quantity = 32
+    /// Volume sizes: from what initdb needs to the largest cloud disk.
+    public static let storage = Quantity(bytes: 64 << 20)...Quantity(bytes: 64 << 40)
+    /// Lag limits in bytes.
+    public static let lag = Quantity(bytes: 0)...Quantity(bytes: 1 << 40)
+    /// CPU and memory: not more than any machine has.
+    public static let cpu = Quantity(bytes: 0)...Quantity(bytes: 4096)
+    /// Memory in bytes.
+    public static let memory = Quantity(bytes: 0)...Quantity(bytes: 64 << 40)
+    /// Number of tolerations.
+    public static let tolerations = 32
+    /// Characters of names of nodes' labels, storage classes and the like.
+    public static let name = 253
+    /// `prepareTimeoutSeconds`.
+    public static let prepareTimeoutSeconds = 10...3600
+    /// `demoteTimeoutSeconds`.
+    public static let demoteTimeoutSeconds = 2...300
+    /// `leaseDurationSeconds`: a third of the least is what the watchdog has to end PostgreSQL.
+    public static let leaseDurationSeconds = 6...300
+    /// `freshNodeWaitSeconds`.
+    public static let freshNodeWaitSeconds = 0...86400
+    /// Characters of a hold's reason.
+    public static let hold = 256
+    /// Characters of a database's or role's name.
+    public static let identifier = 63
+    /// Characters of a condition's message.
+    public static let message = 1024
+    /// Entries of the lists in status.
+    public static let statusInstances = 64
+
+    /// Cuts a text that is too long for a message.
+    public static func cut(_ text: String) -> String {
+        if text.unicodeScalars.count <= Self.message { return text }
+        return String(String.UnicodeScalarView(text.unicodeScalars.prefix(Self.message - 3))) + "..."
+    }
+}

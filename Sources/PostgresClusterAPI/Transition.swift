@@ -1,0 +1,157 @@
+/// A change of primary under way.
+public struct Transition: Codable, Hashable, Sendable {
+    /// Planned or not.
+    public var kind: TransitionKind
+    /// The primary it moves away from.
+    public var from: String
+    /// The instance chosen to become primary; nil until one is chosen.
+    public var to: String?
+    /// Why.
+    public var reason: TransitionReason
+    /// The node that made it necessary.
+    public var node: String?
+    /// How far it is.
+    public var phase: TransitionPhase
+    /// When it began.
+    public var startedAt: Timestamp?
+    /// When its phase began.
+    public var phaseStartedAt: Timestamp?
+    /// End of the old primary's shutdown checkpoint record, known from phase Promoting on.
+    public var shutdownLSN: LSN?
+
+    /// Makes a transition.
+    public init(
+        kind: TransitionKind,
+        from: String,
+        to: String? = nil,
+        reason: TransitionReason,
+        node: String? = nil,
+        phase: TransitionPhase,
+        startedAt: Timestamp? = nil,
+        phaseStartedAt: Timestamp? = nil,
+        shutdownLSN: LSN? = nil
+    ) {
+        self.kind = kind
+        self.from = from
+        self.to = to
+        self.reason = reason
+        self.node = node
+        self.phase = phase
+        self.startedAt = startedAt
+        self.phaseStartedAt = phaseStartedAt
+        self.shutdownLSN = shutdownLSN
+    }
+}
+
+/// A change of primary that ended.
+public struct FinishedTransition: Codable, Hashable, Sendable {
+    /// Planned, unplanned, or taken back.
+    public var kind: TransitionKind
+    /// The primary before.
+    public var from: String
+    /// The primary after; the same as `from` when it was taken back.
+    public var to: String
+    /// Why.
+    public var reason: TransitionReason
+    /// When it ended.
+    public var finishedAt: Timestamp
+    /// Milliseconds between the stop of the old and the promotion of the new primary, where known.
+    public var writeGapMilliseconds: Int64?
+
+    /// Makes a finished transition.
+    public init(
+        kind: TransitionKind,
+        from: String,
+        to: String,
+        reason: TransitionReason,
+        finishedAt: Timestamp,
+        writeGapMilliseconds: Int64? = nil
+    ) {
+        self.kind = kind
+        self.from = from
+        self.to = to
+        self.reason = reason
+        self.finishedAt = finishedAt
+        self.writeGapMilliseconds = writeGapMilliseconds
+    }
+}
+
+/// The kind of a change of primary.
+public enum TransitionKind: String, Codable, Hashable, Sendable, CaseIterable {
+    /// Planned, nothing is lost.
+    case switchover = "Switchover"
+    /// Unplanned.
+    case failover = "Failover"
+    /// A switchover that was given up after the old primary had been asked to stop: it is primary again, in a new term.
+    case rollback = "Rollback"
+}
+
+/// The phases of a change of primary, in their order.
+///
+///     Preparing -> Demoting -> Promoting -> Following
+///         |            |
+///         +- abandoned +- taken back (term + 1, primary: old)
+public enum TransitionPhase: String, Codable, Hashable, Sendable, CaseIterable, Comparable {
+    /// Clients notice nothing; may be repeated or abandoned freely.
+    case preparing = "Preparing"
+    /// The old primary stops.
+    case demoting = "Demoting"
+    /// The decision is written; the way is forward.
+    case promoting = "Promoting"
+    /// The new primary accepts writes; the others follow.
+    case following = "Following"
+
+    private var order: Int {
+        switch self {
+        case .preparing: 0
+        case .demoting: 1
+        case .promoting: 2
+        case .following: 3
+        }
+    }
+
+    /// Whether one phase is before another.
+    public static func < (one: TransitionPhase, other: TransitionPhase) -> Bool { one.order < other.order }
+}
+
+/// Why a primary moves: a CamelCase word.
+public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
+    /// The word.
+    public var rawValue: String
+
+    /// Makes a reason from its word.
+    public init(rawValue: String) { self.rawValue = rawValue }
+
+    /// The node is unschedulable.
+    public static let nodeCordoned = TransitionReason(rawValue: "NodeCordoned")
+    /// The node has a taint that says it is leaving or will be.
+    public static let nodeTainted = TransitionReason(rawValue: "NodeTainted")
+    /// The node has a label that says it is leaving or will be.
+    public static let nodeLabelled = TransitionReason(rawValue: "NodeLabelled")
+    /// The node has a condition that says it is leaving or will be.
+    public static let nodeCondition = TransitionReason(rawValue: "NodeCondition")
+    /// The node has an annotation of somebody else's that says it will be leaving.
+    public static let nodeAnnotated = TransitionReason(rawValue: "NodeAnnotated")
+    /// The node is not ready.
+    public static let nodeNotReady = TransitionReason(rawValue: "NodeNotReady")
+    /// The node carries ``Annotations/plannedEviction``.
+    public static let plannedEviction = TransitionReason(rawValue: "PlannedEviction")
+    /// The primary's pod is being deleted or told to stop.
+    public static let podTerminating = TransitionReason(rawValue: "PodTerminating")
+    /// Somebody asked for it.
+    public static let requested = TransitionReason(rawValue: "Requested")
+    /// The primary does not answer and its Lease lapsed.
+    public static let primaryLost = TransitionReason(rawValue: "PrimaryLost")
+    /// The candidate did not become primary in time, or is gone.
+    public static let candidateLost = TransitionReason(rawValue: "CandidateLost")
+    /// The old primary did not stop in time.
+    public static let demoteTimedOut = TransitionReason(rawValue: "DemoteTimedOut")
+    /// The reason for moving has gone away.
+    public static let withdrawn = TransitionReason(rawValue: "Withdrawn")
+
+    /// Every reason this version gives.
+    public static let all: [TransitionReason] = [
+        .nodeCordoned, .nodeTainted, .nodeLabelled, .nodeCondition, .nodeAnnotated, .nodeNotReady, .plannedEviction,
+        .podTerminating, .requested, .primaryLost, .candidateLost, .demoteTimedOut, .withdrawn,
+    ]
+}
