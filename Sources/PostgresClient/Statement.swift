@@ -1,0 +1,39 @@
+internal import CLibPQ
+internal import Glibc
+
+/// A statement on its way to the server.
+struct Statement {
+    let sql: String
+    let parameters: [String?]
+    let isSimple: Bool
+
+    /// C strings end at the first NUL byte: what follows would silently be cut off.
+    var isSendable: Bool {
+        !self.sql.utf8.contains(0) && !self.parameters.contains { $0?.utf8.contains(0) ?? false }
+    }
+
+    /// Gives the statement to libpq, to be sent by `PQflush`, and asks for its rows one by one.
+    func send(on handle: ConnectionHandle) -> Bool {
+        let isSent: Bool
+        if self.isSimple {
+            isSent = unsafe PQsendQuery(handle.pointer, self.sql) == 1
+        } else {
+            let values: [UnsafePointer<CChar>?] = unsafe self.parameters.map { parameter in
+                guard let parameter else { return nil }
+                return unsafe UnsafePointer(strdup(parameter))
+            }
+            defer {
+                for unsafevalue in unsafe values {
+                    unsafe free(UnsafeMutablePointer(mutating: value))
+                }
+            }
+            isSent =
+                unsafe PQsendQueryParams(handle.pointer, self.sql, Int32(values.count), nil, values, nil, nil, 0) == 1
+        }
+        if isSent {
+            // Rows one by one, so that a result that is too large is noticed before it fills the memory.
+            unsafe PQsetSingleRowMode(handle.pointer)
+        }
+        return isSent
+    }
+}
