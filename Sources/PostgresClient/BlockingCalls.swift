@@ -8,7 +8,9 @@ internal import Glibc
 enum BlockingCalls {
     private static let queue = DispatchQueue(label: "drover.postgres.blocking", attributes: .concurrent)
 
-    /// Looks up the numeric addresses of a host. `completion` is called on some thread, with an empty list on failure.
+    /// Looks up the numeric addresses of a host.
+    ///
+    /// `completion` is called on some thread, with an empty list on failure.
     static func resolve(_ host: String, completion: @escaping @Sendable ([String]) -> Void) {
         self.queue.async { completion(Self.addresses(of: host, flags: 0)) }
     }
@@ -58,6 +60,7 @@ enum BlockingCalls {
         }
 
         /// Asks the server to cancel, waits until it has closed that connection, and calls `completion`.
+        ///
         /// Call once: it frees the copy.
         func send(completion: @escaping @Sendable () -> Void) {
             BlockingCalls.queue.async {

@@ -2,7 +2,9 @@ internal import CLibPQ
 internal import Glibc
 internal import Logging
 
-/// The one owner of a `PGconn`. Whatever way it goes, `PQfinish` is called once.
+/// The one owner of a `PGconn`.
+///
+/// Whatever way it goes, `PQfinish` is called once.
 ///
 /// Used from the event loop's thread only, except for the last release, which may happen anywhere: nobody else can use
 /// the connection then.
@@ -22,8 +24,9 @@ internal import Logging
         unsafe names.append(nil)
         unsafe values.append(nil)
         defer {
-            for unsafepointer in unsafe names + values {
-                unsafe free(UnsafeMutablePointer(mutating: pointer))
+            for index in unsafe names.indices {
+                unsafe free(UnsafeMutablePointer(mutating: names[index]))
+                unsafe free(UnsafeMutablePointer(mutating: values[index]))
             }
         }
         guard let pointer = unsafe PQconnectStartParams(names, values, 0) else {

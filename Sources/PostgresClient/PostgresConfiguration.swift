@@ -5,7 +5,9 @@
 public struct PostgresConfiguration: Sendable, Hashable {
     /// One server of a list that is tried in order.
     public struct Endpoint: Sendable, Hashable {
-        /// A name, a numeric address, or the directory of a unix socket (begins with `/`). TLS verifies this name.
+        /// A name, a numeric address, or the directory of a unix socket (begins with `/`).
+        ///
+        /// TLS verifies this name.
         public var host: String
         /// The numeric address to connect to; without it `host` is looked up, off the event loop.
         public var hostaddr: String?
@@ -44,7 +46,9 @@ public struct PostgresConfiguration: Sendable, Hashable {
         case database
     }
 
-    /// A name, a numeric address, or the directory of a unix socket (begins with `/`). TLS verifies this name.
+    /// A name, a numeric address, or the directory of a unix socket (begins with `/`).
+    ///
+    /// TLS verifies this name.
     public var host: String
     /// The numeric address to connect to; without it `host` is looked up, off the event loop.
     public var hostaddr: String?
@@ -58,7 +62,9 @@ public struct PostgresConfiguration: Sendable, Hashable {
     public var database: String
     /// The role.
     public var user: String
-    /// The role's password. Never shown in any description.
+    /// The role's password.
+    ///
+    /// Never shown in any description.
     public var password: String?
     /// How far TLS is insisted on.
     public var sslMode: SSLMode
@@ -70,13 +76,19 @@ public struct PostgresConfiguration: Sendable, Hashable {
     public var sslKeyFile: String?
     /// Shown in `pg_stat_activity`; for a walreceiver also the name for `synchronous_standby_names`.
     public var applicationName: String
-    /// The whole time a connect may take, over all addresses. Each address gets an equal share of what is left.
+    /// The whole time a connect may take, over all addresses.
+    ///
+    /// Each address gets an equal share of what is left.
     public var connectTimeout: Duration
     /// How long to wait for the server to answer a cancel request before the connection is given up.
     public var cancelGrace: Duration
-    /// The largest result of one query in bytes of its values. A larger one is an error.
+    /// The largest result of one query in bytes of its values.
+    ///
+    /// A larger one is an error.
     public var maximumResultBytes: Int
-    /// More libpq keywords (`target_session_attrs`, `options`, `keepalives_idle`, ...). They win over the rest.
+    /// More libpq keywords (`target_session_attrs`, `options`, `keepalives_idle`, ...).
+    ///
+    /// They win over the rest.
     public var options: [String: String]
     /// Set for a walsender session.
     public var replication: Replication?

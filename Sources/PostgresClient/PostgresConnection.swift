@@ -103,7 +103,9 @@ public actor PostgresConnection {
         return try await body(connection)
     }
 
-    /// Ends the session, soon. A running query fails with `closed`; it is not cancelled on the server.
+    /// Ends the session, soon.
+    ///
+    /// A running query fails with `closed`; it is not cancelled on the server.
     public nonisolated func close() {
         // Not structured, so that `defer` can call it. It does one step on the loop's thread and ends.
         Task { await self.shut(PostgresError(code: .closed, message: "the connection was closed")) }
@@ -142,7 +144,9 @@ public actor PostgresConnection {
         return self.nextID
     }
 
-    /// Runs `body` when those that came before are done. Cancelling the task while `body` runs wakes it.
+    /// Runs `body` when those that came before are done.
+    ///
+    /// Cancelling the task while `body` runs wakes it.
     func inTurn<Success>(
         until deadline: ContinuousClock.Instant?,
         _ body: () async -> Result<Success, PostgresError>

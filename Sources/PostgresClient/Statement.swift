@@ -23,8 +23,8 @@ struct Statement {
                 return unsafe UnsafePointer(strdup(parameter))
             }
             defer {
-                for unsafevalue in unsafe values {
-                    unsafe free(UnsafeMutablePointer(mutating: value))
+                for index in unsafe values.indices {
+                    unsafe free(UnsafeMutablePointer(mutating: values[index]))
                 }
             }
             isSent =
