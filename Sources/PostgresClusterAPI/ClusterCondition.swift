@@ -154,7 +154,9 @@ extension [ClusterCondition] {
     /// Whether there is a condition of a type and it holds.
     public func isTrue(_ type: ConditionType) -> Bool { self[type]?.status == .true }
 
-    /// Sets a condition. `lastTransitionTime` becomes `now` only when the status changed, as clients expect; a
+    /// Sets a condition.
+    ///
+    /// `lastTransitionTime` becomes `now` only when the status changed, as clients expect; a
     /// message longer than the schema allows is cut.
     public mutating func set(
         _ type: ConditionType,

@@ -45,7 +45,9 @@ public enum Labels {
         return labels
     }
 
-    /// The labels of what belongs to one instance. The role is not among them: the operator patches it on.
+    /// The labels of what belongs to one instance.
+    ///
+    /// The role is not among them: the operator patches it on.
     public static func instance(_ name: String, cluster: String, version: Int? = nil) -> [String: String] {
         var labels = self.common(cluster: cluster, version: version)
         labels[Labels.instance] = name

@@ -45,7 +45,9 @@ public struct Names: Hashable, Sendable {
     /// The Secret with the certificates of an instance: `ca.crt`, `tls.crt`, `tls.key`, `replica.crt`, `replica.key`.
     public func certificateSecret(ofInstance name: String) -> String { "\(name)-tls" }
 
-    /// The physical replication slot for an instance. Instance names have no underscore, so no two are mapped to one.
+    /// The physical replication slot for an instance.
+    ///
+    /// Instance names have no underscore, so no two are mapped to one.
     public static func slot(ofInstance name: String) -> String {
         String(name.map { $0 == "-" ? "_" : $0 })
     }

@@ -1,6 +1,8 @@
 /// PostgreSQL settings that a spec may not contain, because Drover sets them or because they would break it.
 public enum OwnedParameters {
-    /// Why a setting is refused, nil when it may be set. Names are compared without regard to case, as PostgreSQL does.
+    /// Why a setting is refused, nil when it may be set.
+    ///
+    /// Names are compared without regard to case, as PostgreSQL does.
     public static func reason(for name: String) -> String? {
         let name = name.lowercased()
         for (reason, names) in Self.reasons where names.contains(name) {

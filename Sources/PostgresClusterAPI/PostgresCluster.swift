@@ -21,7 +21,9 @@ public struct PostgresCluster: Hashable, Sendable {
         self.status = status
     }
 
-    /// Whether the status has the shape this version knows. When not, leave the cluster alone.
+    /// Whether the status has the shape this version knows.
+    ///
+    /// When not, leave the cluster alone.
     public var isStatusReadable: Bool { !self.unreadable.contains { $0.field.hasPrefix("status") } }
 }
 

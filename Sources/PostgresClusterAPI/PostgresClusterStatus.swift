@@ -28,7 +28,9 @@ public struct PostgresClusterStatus: Hashable, Sendable {
     public var conditions: [ClusterCondition] = []
     /// The generation of the spec that this status is about.
     public var observedGeneration: Int64?
-    /// PostgreSQL's system identifier. Once set, nobody may run initdb for this cluster again.
+    /// PostgreSQL's system identifier.
+    ///
+    /// Once set, nobody may run initdb for this cluster again.
     public var systemIdentifier: String?
     /// The highest instance number ever given out.
     public var lastInstanceNumber: Int = 0
@@ -128,8 +130,9 @@ extension PostgresClusterStatus {
         self.instances.first { $0.name == name }
     }
 
-    /// The JSON merge patch that turns `old` into this status, with a `null` for what is gone; an empty object when
-    /// nothing changed. Put it under `status`, with `metadata.resourceVersion` beside it as precondition.
+    /// The JSON merge patch that turns `old` into this status, an empty object when nothing changed.
+    ///
+    /// It has a `null` for what is gone. Put it under `status`, with `metadata.resourceVersion` beside it as precondition.
     public func mergePatch(from old: PostgresClusterStatus?) throws -> JSONValue {
         let old = try old.map { try JSONValue(encoding: $0) } ?? .object([:])
         return difference(from: old, to: try JSONValue(encoding: self)) ?? .object([:])

@@ -2,7 +2,9 @@
 public enum SchemaLimits {
     /// Instances of a cluster.
     public static let instances = 1...16
-    /// Major versions of PostgreSQL that the API knows. The operator needs an image for the one asked for.
+    /// Major versions of PostgreSQL that the API knows.
+    ///
+    /// The operator needs an image for the one asked for.
     public static let postgresVersions = [14, 15, 16, 17]
     /// Characters of the cluster's name: leaves room for `-replicas`, `-pooler-<n>` and `-<instance number>`.
     public static let clusterName = 50

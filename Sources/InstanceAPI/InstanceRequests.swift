@@ -1,0 +1,150 @@
+public import PostgresClusterAPI
+
+/// Where the instance API is, and its bounds.
+public enum InstanceAPIPath {
+    /// `GET`: ``InstanceStatus``.
+    public static let status = "/v1/status"
+    /// `GET`: ``InstanceStatus`` as one line of JSON per change, and one each ``streamInterval``.
+    public static let statusStream = "/v1/status/stream"
+    /// `POST` to the candidate: ``PrepareRequest``, ``PrepareResponse``.
+    public static let prepare = "/v1/prepare"
+    /// `POST`: ``CheckpointRequest``, ``CheckpointResponse``.
+    public static let checkpoint = "/v1/checkpoint"
+    /// `POST` to the primary: ``DemoteRequest``, ``DemoteResponse``.
+    public static let demote = "/v1/demote"
+    /// `POST` to the candidate: ``PromoteRequest``, ``PromoteResponse``.
+    public static let promote = "/v1/promote"
+
+    /// No body, and no line of the stream, is longer; bytes.
+    public static let maximumBodySize = 64 * 1024
+    /// A stream of statuses is silent for no longer.
+    public static let streamInterval: Duration = .seconds(5)
+}
+
+/// Asks a candidate to make ready for becoming primary.
+///
+/// May be repeated.
+public struct PrepareRequest: Codable, Hashable, Sendable {
+    /// The term of the primary now.
+    public var term: Int64
+    /// The physical slots that the other replicas will need, see `Names.slot(ofInstance:)`.
+    public var slots: [String]
+
+    /// Makes a request.
+    public init(term: Int64, slots: [String]) {
+        self.term = term
+        self.slots = slots
+    }
+}
+
+/// A candidate is ready: slots reserved and advanced, one checkpoint done.
+public struct PrepareResponse: Codable, Hashable, Sendable {
+    /// The term of the request.
+    public var term: Int64
+    /// The slots that exist now.
+    public var slots: [String]
+    /// What it has replayed.
+    public var replayedLSN: LSN?
+
+    /// Makes an answer.
+    public init(term: Int64, slots: [String], replayedLSN: LSN? = nil) {
+        self.term = term
+        self.slots = slots
+        self.replayedLSN = replayedLSN
+    }
+}
+
+/// Asks an instance for checkpoints, one after the other.
+public struct CheckpointRequest: Codable, Hashable, Sendable {
+    /// How many, 1 to 3.
+    public var count: Int
+
+    /// Makes a request.
+    public init(count: Int) { self.count = count }
+}
+
+/// The checkpoints are done.
+public struct CheckpointResponse: Codable, Hashable, Sendable {
+    /// How many.
+    public var count: Int
+    /// Milliseconds the last one took: what the shutdown checkpoint will take, roughly.
+    public var lastMilliseconds: Int64
+
+    /// Makes an answer.
+    public init(count: Int, lastMilliseconds: Int64) {
+        self.count = count
+        self.lastMilliseconds = lastMilliseconds
+    }
+}
+
+/// Asks the primary of a term to stop and never to write again in it.
+///
+/// Idempotent: asked again for the same term, it answers the same.
+public struct DemoteRequest: Codable, Hashable, Sendable {
+    /// The term to end.
+    public var term: Int64
+    /// How long the stop may take, from when the request arrives.
+    public var deadlineMilliseconds: Int64
+
+    /// Makes a request.
+    public init(term: Int64, deadlineMilliseconds: Int64) {
+        self.term = term
+        self.deadlineMilliseconds = deadlineMilliseconds
+    }
+}
+
+/// The primary has stopped, and its Lease is given back.
+public struct DemoteResponse: Codable, Hashable, Sendable {
+    /// **End** of the shutdown checkpoint record: a candidate that has replayed so much has everything.
+    public var shutdownLSN: LSN
+    /// The timeline it was written on.
+    public var timeline: Int64
+    /// The term that ended.
+    public var term: Int64
+    /// Milliseconds since 1970, by the instance's clock, when it refused the first writes.
+    public var stoppedAtMilliseconds: Int64?
+
+    /// Makes an answer.
+    public init(shutdownLSN: LSN, timeline: Int64, term: Int64, stoppedAtMilliseconds: Int64? = nil) {
+        self.shutdownLSN = shutdownLSN
+        self.timeline = timeline
+        self.term = term
+        self.stoppedAtMilliseconds = stoppedAtMilliseconds
+    }
+}
+
+/// Tells an instance that it has been decided to be primary of a term.
+///
+/// It checks that itself against the cluster's status, takes the Lease and promotes. Idempotent.
+public struct PromoteRequest: Codable, Hashable, Sendable {
+    /// The term to be primary of.
+    public var term: Int64
+    /// Counts the tries, for the log.
+    public var attempt: Int
+    /// What it must have replayed before it promotes; nil for no such demand (failover).
+    public var minimumLSN: LSN?
+
+    /// Makes a request.
+    public init(term: Int64, attempt: Int, minimumLSN: LSN? = nil) {
+        self.term = term
+        self.attempt = attempt
+        self.minimumLSN = minimumLSN
+    }
+}
+
+/// The instance is primary and accepts writes.
+public struct PromoteResponse: Codable, Hashable, Sendable {
+    /// The new timeline.
+    public var timeline: Int64
+    /// Milliseconds since 1970, by the instance's clock, when it left recovery.
+    public var promotedAtMilliseconds: Int64
+    /// Where the new timeline branches off.
+    public var walSwitchLSN: LSN
+
+    /// Makes an answer.
+    public init(timeline: Int64, promotedAtMilliseconds: Int64, walSwitchLSN: LSN) {
+        self.timeline = timeline
+        self.promotedAtMilliseconds = promotedAtMilliseconds
+        self.walSwitchLSN = walSwitchLSN
+    }
+}
