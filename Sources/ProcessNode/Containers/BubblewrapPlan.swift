@@ -18,7 +18,8 @@ struct BubblewrapPlan {
     private var punched: Set<String> = ["/"]
 
     /// The arguments of `bwrap`, without the program's own name.
-    /// - Parameter statusDescriptor: where bubblewrap writes the process identifier and the exit code, as JSON.
+    ///
+    /// To `statusDescriptor` bubblewrap writes the process identifier and the exit code, as JSON.
     static func arguments(
         for configuration: ContainerConfiguration,
         paths: ContainerHostPaths,

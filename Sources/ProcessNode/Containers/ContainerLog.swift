@@ -30,8 +30,7 @@ final class ContainerLog: Sendable {
     /// Longest line kept in one piece, in bytes; the rest follows as another line, marked partial.
     private static let lineLimit = 16 << 10
 
-    /// Opens the log, keeping what is in it.
-    /// - Parameter limit: bytes after which the file is rotated.
+    /// Opens the log, keeping what is in it; it is rotated after `limit` bytes.
     init(path: String, limit: Int = 10 << 20) throws(FileSystemError) {
         self.path = path
         self.limit = limit

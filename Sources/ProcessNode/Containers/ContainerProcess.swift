@@ -38,7 +38,7 @@ final class ContainerProcess: Sendable {
     /// How it ended, once it has.
     var exit: ContainerExit? { self.state.withLock { $0.exit } }
 
-    /// Sends a signal to PID 1 inside. Nothing happens when it has ended.
+    /// Sends a signal to PID 1 inside, if it has not ended.
     ///
     /// As PID 1 of its namespace the process gets only signals that it handles, save `SIGKILL`, which takes every
     /// process of the namespace with it.
@@ -53,8 +53,7 @@ final class ContainerProcess: Sendable {
         }
     }
 
-    /// Waits for the end.
-    /// - Returns: nil when the waiting task was cancelled first.
+    /// Waits for the end; gives nil when the waiting task is cancelled first.
     func waitForExit() async -> ContainerExit? {
         let id = self.state.withLock { state in
             state.nextWaiter += 1

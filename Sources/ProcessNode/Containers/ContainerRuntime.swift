@@ -72,14 +72,16 @@ actor ContainerRuntime {
     }
 
     /// Starts a container.
-    /// - Parameter id: its identifier, see ``ContainerProcess/id``.
-    /// - Throws: ``ContainerRuntimeError`` when no process could be made. A program that does not exist is not an
-    ///   error here: the container ends with code 1 and bubblewrap's message in its log.
+    ///
+    /// Throws when no process could be made. A program that does not exist is not an error here: the container ends
+    /// with code 1 and bubblewrap's message in its log. What `inherited` names stays open, and so locked, as long as
+    /// any process of the container lives.
     func start(
         _ configuration: ContainerConfiguration,
         paths: ContainerHostPaths,
         id: String,
-        log: ContainerLog
+        log: ContainerLog,
+        inherited: [Int32] = []
     ) throws(ContainerRuntimeError) -> ContainerProcess {
         // Descriptors of the child: 0 null, 1 and 2 output, 3 bubblewrap's status.
         var arguments = self.prefix + [self.bubblewrap]
@@ -111,7 +113,7 @@ actor ContainerRuntime {
         let code = Self.spawn(
             arguments,
             environment: environment,
-            descriptors: [null] + pipes.map(\.write),
+            descriptors: [null] + pipes.map(\.write) + inherited,
             pid: &pid
         )
         guard code == 0 else {
@@ -156,7 +158,8 @@ actor ContainerRuntime {
         unsafe argumentPointers.append(nil)
         unsafe environmentPointers.append(nil)
         defer {
-            for unsafepointer in unsafe argumentPointers + environmentPointers { unsafe free(pointer) }
+            for index in unsafe argumentPointers.indices { unsafe free(argumentPointers[index]) }
+            for index in unsafe environmentPointers.indices { unsafe free(environmentPointers[index]) }
         }
         return unsafe drover_spawn(
             arguments[0],

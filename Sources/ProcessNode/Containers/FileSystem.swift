@@ -26,6 +26,12 @@ enum FileSystem {
         return String(decoding: buffer.prefix(count), as: UTF8.self)
     }
 
+    static func makeLink(to target: String, at path: String) throws(FileSystemError) {
+        guard unsafe symlink(target, path) == 0 else {
+            throw FileSystemError(operation: "symlink", path: path, code: errno)
+        }
+    }
+
     static func realPath(_ path: String) -> String? {
         guard let resolved = unsafe realpath(path, nil) else { return nil }
         defer { unsafe free(resolved) }
@@ -110,7 +116,7 @@ enum FileSystem {
         return bytes
     }
 
-    /// Removes a file, or a directory with all that is in it. Symbolic links are not followed.
+    /// Removes a file, or a directory with all that is in it, without following symbolic links.
     static func remove(_ path: String) throws(FileSystemError) {
         if unsafe unlink(path) == 0 || errno == ENOENT { return }
         guard errno == EISDIR || errno == EPERM else {
