@@ -23,12 +23,12 @@ public struct CertificateAuthority: Sendable {
     /// Makes a new authority with a P-256 key.
     ///
     /// The common name has at most 64 characters; the lifetime is in seconds from `now`.
-    /// - Throws: ``CertificateError``.
+    /// - Throws: ``CertificatesError``.
     public static func make(
         commonName: String,
         lifetime: TimeInterval,
         now: Date
-    ) throws(CertificateError) -> CertificateAuthority {
+    ) throws(CertificatesError) -> CertificateAuthority {
         let key = P256.Signing.PrivateKey()
         let name = try subject(commonName: commonName, organizations: [])
         do {
@@ -52,39 +52,39 @@ public struct CertificateAuthority: Sendable {
                 certificatePEM: certificate.serializeAsPEM().pemString + "\n",
                 keyPEM: key.pemRepresentation + "\n"
             )
-        } catch let error as CertificateError {
+        } catch let error as CertificatesError {
             throw error
         } catch {
-            throw CertificateError(.signingFailed, "\(error)")
+            throw CertificatesError(.signingFailed, "\(error)")
         }
     }
 
     /// Reads an authority that was made before.
-    /// - Throws: ``CertificateError`` when the PEM is broken, the certificate is not one of an authority, or the key is
+    /// - Throws: ``CertificatesError`` when the PEM is broken, the certificate is not one of an authority, or the key is
     ///   not its key.
-    public init(certificatePEM: String, keyPEM: String) throws(CertificateError) {
+    public init(certificatePEM: String, keyPEM: String) throws(CertificatesError) {
         self.certificatePEM = certificatePEM
         self.keyPEM = keyPEM
         self.details = try CertificateDetails(pem: certificatePEM)
         guard self.details.isAuthority else {
-            throw CertificateError(.notAnAuthority, "the certificate is not one of an authority")
+            throw CertificatesError(.notAnAuthority, "the certificate is not one of an authority")
         }
         self.certificate = self.details.certificate
         do {
             self.key = try Certificate.PrivateKey(pemEncoded: keyPEM)
         } catch {
-            throw CertificateError(.unreadable, "the authority's key is not a readable PEM key")
+            throw CertificatesError(.unreadable, "the authority's key is not a readable PEM key")
         }
         guard self.key.publicKey == self.certificate.publicKey else {
-            throw CertificateError(.mismatch, "the authority's key does not belong to its certificate")
+            throw CertificatesError(.mismatch, "the authority's key does not belong to its certificate")
         }
     }
 
     /// Issues a certificate with a new P-256 key.
     ///
     /// It ends no later than the authority itself.
-    /// - Throws: ``CertificateError``.
-    public func issue(_ request: CertificateRequest, now: Date) throws(CertificateError) -> IssuedCertificate {
+    /// - Throws: ``CertificatesError``.
+    public func issue(_ request: CertificateRequest, now: Date) throws(CertificatesError) -> IssuedCertificate {
         let key = P256.Signing.PrivateKey()
         let name = try subject(commonName: request.commonName, organizations: request.organizations)
         let alternativeNames = try request.alternativeNames()
@@ -109,7 +109,7 @@ public struct CertificateAuthority: Sendable {
                 keyPEM: key.pemRepresentation + "\n"
             )
         } catch {
-            throw CertificateError(.signingFailed, "\(error)")
+            throw CertificatesError(.signingFailed, "\(error)")
         }
     }
 
@@ -140,9 +140,9 @@ public struct CertificateAuthority: Sendable {
 private func subject(
     commonName: String,
     organizations: [String]
-) throws(CertificateError) -> DistinguishedName {
+) throws(CertificatesError) -> DistinguishedName {
     for part in [commonName] + organizations where !(1...64).contains(part.unicodeScalars.count) {
-        throw CertificateError(.invalidName, "a common name or organization must have 1 to 64 characters")
+        throw CertificatesError(.invalidName, "a common name or organization must have 1 to 64 characters")
     }
     do {
         var name = try DistinguishedName { CommonName(commonName) }
@@ -152,6 +152,6 @@ private func subject(
         }
         return name
     } catch {
-        throw CertificateError(.invalidName, "a common name or organization cannot be put into a certificate")
+        throw CertificatesError(.invalidName, "a common name or organization cannot be put into a certificate")
     }
 }

@@ -25,27 +25,27 @@ public struct CertificateDetails: Sendable {
     let certificate: Certificate
 
     /// Reads the first certificate of a PEM text.
-    /// - Throws: ``CertificateError`` when there is none.
-    public init(pem: String) throws(CertificateError) {
+    /// - Throws: ``CertificatesError`` when there is none.
+    public init(pem: String) throws(CertificatesError) {
         guard let certificate = try Self.certificates(inBundle: pem).first else {
-            throw CertificateError(.unreadable, "the PEM text holds no certificate")
+            throw CertificatesError(.unreadable, "the PEM text holds no certificate")
         }
         try self.init(certificate)
     }
 
     /// Reads a certificate in DER, as a TLS library hands it out.
-    /// - Throws: ``CertificateError`` when it is none.
-    public init(der: [UInt8]) throws(CertificateError) {
+    /// - Throws: ``CertificatesError`` when it is none.
+    public init(der: [UInt8]) throws(CertificatesError) {
         let certificate: Certificate
         do {
             certificate = try Certificate(derEncoded: der)
         } catch {
-            throw CertificateError(.unreadable, "not a certificate in DER")
+            throw CertificatesError(.unreadable, "not a certificate in DER")
         }
         try self.init(certificate)
     }
 
-    private init(_ certificate: Certificate) throws(CertificateError) {
+    private init(_ certificate: Certificate) throws(CertificatesError) {
         self.certificate = certificate
         var commonName = ""
         var organizations: [String] = []
@@ -85,7 +85,7 @@ public struct CertificateDetails: Sendable {
             }
             self.usages = usages
         } catch {
-            throw CertificateError(.unreadable, "an extension of the certificate is broken")
+            throw CertificatesError(.unreadable, "an extension of the certificate is broken")
         }
     }
 
@@ -99,8 +99,8 @@ public struct CertificateDetails: Sendable {
     public func isCurrent(now: Date) -> Bool { self.notBefore <= now && now <= self.notAfter }
 
     /// Whether any of the authorities of a PEM bundle has signed it.
-    /// - Throws: ``CertificateError`` when the bundle is broken.
-    public func isIssued(byBundle bundle: String) throws(CertificateError) -> Bool {
+    /// - Throws: ``CertificatesError`` when the bundle is broken.
+    public func isIssued(byBundle bundle: String) throws(CertificatesError) -> Bool {
         try Self.certificates(inBundle: bundle)
             .contains { authority in
                 authority.subject == self.certificate.issuer
@@ -114,13 +114,13 @@ public struct CertificateDetails: Sendable {
         return key.publicKey == self.certificate.publicKey
     }
 
-    private static func certificates(inBundle bundle: String) throws(CertificateError) -> [Certificate] {
+    private static func certificates(inBundle bundle: String) throws(CertificatesError) -> [Certificate] {
         do {
             return try PEMDocument.parseMultiple(pemString: bundle)
                 .filter { $0.discriminator == Certificate.defaultPEMDiscriminator }
                 .map { try Certificate(pemDocument: $0) }
         } catch {
-            throw CertificateError(.unreadable, "the PEM text holds a broken certificate")
+            throw CertificatesError(.unreadable, "the PEM text holds a broken certificate")
         }
     }
 }

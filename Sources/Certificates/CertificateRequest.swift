@@ -43,17 +43,17 @@ public struct CertificateRequest: Hashable, Sendable {
         self.lifetime = lifetime
     }
 
-    func alternativeNames() throws(CertificateError) -> [GeneralName] {
+    func alternativeNames() throws(CertificatesError) -> [GeneralName] {
         var names: [GeneralName] = []
         for name in self.dnsNames {
             guard (1...253).contains(name.utf8.count), name.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-                throw CertificateError(.invalidName, "'\(name.prefix(64))' is not a host name")
+                throw CertificatesError(.invalidName, "'\(name.prefix(64))' is not a host name")
             }
             names.append(.dnsName(name))
         }
         for address in self.ipAddresses {
             guard let bytes = addressBytes(address) else {
-                throw CertificateError(.invalidName, "'\(address.prefix(64))' is not an IP address")
+                throw CertificatesError(.invalidName, "'\(address.prefix(64))' is not an IP address")
             }
             names.append(.ipAddress(ASN1OctetString(contentBytes: bytes[...])))
         }

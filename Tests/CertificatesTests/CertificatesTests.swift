@@ -36,7 +36,7 @@ private func server(_ name: String, lifetime: TimeInterval = 90 * day) -> Certif
     @Test func refusesTheKeyOfAnother() throws {
         let one = try CertificateAuthority.make(commonName: "one", lifetime: day, now: start)
         let other = try CertificateAuthority.make(commonName: "other", lifetime: day, now: start)
-        let error = #expect(throws: CertificateError.self) {
+        let error = #expect(throws: CertificatesError.self) {
             try CertificateAuthority(certificatePEM: one.certificatePEM, keyPEM: other.keyPEM)
         }
         #expect(error?.code == .mismatch)
@@ -45,7 +45,7 @@ private func server(_ name: String, lifetime: TimeInterval = 90 * day) -> Certif
     @Test func refusesALeafAsAuthority() throws {
         let authority = try CertificateAuthority.make(commonName: "orders", lifetime: day, now: start)
         let leaf = try authority.issue(server("orders-1"), now: start)
-        let error = #expect(throws: CertificateError.self) {
+        let error = #expect(throws: CertificatesError.self) {
             try CertificateAuthority(certificatePEM: leaf.certificatePEM, keyPEM: leaf.keyPEM)
         }
         #expect(error?.code == .notAnAuthority)
@@ -53,9 +53,9 @@ private func server(_ name: String, lifetime: TimeInterval = 90 * day) -> Certif
 
     @Test(arguments: ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
     func refusesWhatIsNoCertificate(_ text: String) throws {
-        let error = #expect(throws: CertificateError.self) { try CertificateDetails(pem: text) }
+        let error = #expect(throws: CertificatesError.self) { try CertificateDetails(pem: text) }
         #expect(error?.code == .unreadable)
-        #expect(throws: CertificateError.self) { try CertificateDetails(der: Array(text.utf8)) }
+        #expect(throws: CertificatesError.self) { try CertificateDetails(der: Array(text.utf8)) }
     }
 }
 
@@ -82,10 +82,12 @@ private func server(_ name: String, lifetime: TimeInterval = 90 * day) -> Certif
     }
 
     @Test func isAcceptedByAnIndependentVerifier() async throws {
-        let issued = try self.authority.issue(server("orders-1"), now: start)
-        let root = try Certificate(pemEncoded: self.authority.certificatePEM)
-        var verifier = Verifier(rootCertificates: CertificateStore([root])) {
-            RFC5280Policy(fixedValidationTime: start)
+        let authority = try CertificateAuthority.make(commonName: "orders", lifetime: day, now: Date())
+        let issued = try authority.issue(server("orders-1", lifetime: day), now: Date())
+        var verifier = Verifier(
+            rootCertificates: CertificateStore([try Certificate(pemEncoded: authority.certificatePEM)])
+        ) {
+            RFC5280Policy()
             ServerIdentityPolicy(serverHostname: "orders-1", serverIP: nil)
         }
         let leaf = try Certificate(pemEncoded: issued.certificatePEM)
@@ -145,19 +147,19 @@ private func server(_ name: String, lifetime: TimeInterval = 90 * day) -> Certif
     @Test func refusesNamesThatFitNoCertificate() throws {
         var request = server("orders-1")
         request.commonName = String(repeating: "a", count: 65)
-        #expect(throws: CertificateError.self) { try self.authority.issue(request, now: start) }
+        #expect(throws: CertificatesError.self) { try self.authority.issue(request, now: start) }
         request = server("orders-1")
         request.ipAddresses = ["127.0.0.256"]
-        let error = #expect(throws: CertificateError.self) { try self.authority.issue(request, now: start) }
+        let error = #expect(throws: CertificatesError.self) { try self.authority.issue(request, now: start) }
         #expect(error?.code == .invalidName)
         request = server("orders-1")
         request.dnsNames = ["two words"]
-        #expect(throws: CertificateError.self) { try self.authority.issue(request, now: start) }
+        #expect(throws: CertificatesError.self) { try self.authority.issue(request, now: start) }
     }
 
     @Test func showsNoKeyInErrors() throws {
         let key = try self.authority.issue(server("orders-1"), now: start).keyPEM
-        let error = #expect(throws: CertificateError.self) {
+        let error = #expect(throws: CertificatesError.self) {
             try CertificateAuthority(certificatePEM: self.authority.certificatePEM, keyPEM: key)
         }
         #expect(error.map { !"\($0)".contains("BEGIN") } ?? false)

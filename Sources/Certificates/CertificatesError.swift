@@ -1,5 +1,5 @@
 /// Something about a certificate or key is not as it must be.
-public struct CertificateError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct CertificatesError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What went wrong, as far as a program cares.
     public enum Code: Hashable, Sendable {
         /// The PEM text holds no certificate or key, or a broken one.
