@@ -131,7 +131,7 @@ let package = Package(
         library(
             "ProcessNode",
             [
-                "CLinux", "KubernetesClient", "KubernetesController", "HTTPClient", "EventLoop", "JSON",
+                "CLinux", "Certificates", "KubernetesClient", "KubernetesController", "HTTPClient", "EventLoop", "JSON",
                 .asyncAlgorithms, .collections, .logging, .serviceLifecycle, .nioCore, .nioPosix, .hummingbird,
                 .hummingbirdTLS,
             ]
@@ -187,7 +187,10 @@ let package = Package(
         tests("KubernetesServerTests", ["KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]),
         tests(
             "ProcessNodeTests",
-            ["ProcessNode", "KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]
+            [
+                "ProcessNode", "KubernetesServer", "KubernetesClient", "EventLoop", "HTTPClient", "JSON", .logging,
+                .nioCore, .nioPosix,
+            ]
         ),
         tests(
             "ConformanceTests",
