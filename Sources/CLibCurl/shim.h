@@ -2,6 +2,9 @@
 #define DROVER_CLIBCURL_SHIM_H
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 /*
  * libcurl's setters are variadic, which Swift cannot call, and the type of the argument matters: a `long` option that
@@ -62,6 +65,26 @@ static inline CURLMcode drover_multi_setopt_timer_function(
     CURLM *_Nonnull multi, drover_timer_callback _Nullable callback
 ) {
     return curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, callback);
+}
+
+/*
+ * Sockets that no child process inherits, and that notice a peer which has gone silent with our bytes unacknowledged
+ * (TCP_USER_TIMEOUT, tcp(7)); without it the kernel goes on for a quarter of an hour.
+ */
+static inline curl_socket_t drover_open_socket(
+    void *_Nullable context, curlsocktype purpose, struct curl_sockaddr *_Nonnull address
+) {
+    (void)context;
+    (void)purpose;
+    curl_socket_t descriptor = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (descriptor >= 0) {
+        unsigned int milliseconds = 20000;
+        (void)setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof(milliseconds));
+    }
+    return descriptor;
+}
+static inline CURLcode drover_easy_setopt_open_socket(CURL *_Nonnull handle) {
+    return curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, drover_open_socket);
 }
 
 /* A finished transfer, without the union in `CURLMsg` that Swift imports badly. */
