@@ -20,8 +20,8 @@ struct EasyHandle: ~Copyable {
 
     deinit {
         unsafe curl_easy_cleanup(self.raw)
-        for unsafelist in unsafe self.lists {
-            unsafe curl_slist_free_all(list)
+        for index in unsafe self.lists.indices {
+            unsafe curl_slist_free_all(self.lists[index])
         }
         unsafe self.errorText.deallocate()
     }
