@@ -1,3 +1,5 @@
+public import KubernetesClient
+
 /// One condition of a PostgresCluster.
 public struct ClusterCondition: Codable, Hashable, Sendable {
     /// What it is about.

@@ -1,4 +1,5 @@
 internal import Foundation
+public import KubernetesClient
 
 /// What Drover says about a node to whatever drains it: the value of ``Annotations/evictionStatus``.
 public struct NodeReply: Codable, Hashable, Sendable {

@@ -1,4 +1,5 @@
 internal import JSON
+internal import KubernetesClient
 
 extension PostgresCluster {
     /// Every rule that this cluster breaks, in the order of its fields; empty when it is valid.
@@ -183,7 +184,7 @@ struct SpecValidation {
         }
     }
 
-    private mutating func check(_ toleration: PostgresClusterSpec.Placement.Toleration, field: String) {
+    private mutating func check(_ toleration: Toleration, field: String) {
         let isExists = toleration.operator == "Exists"
         if let key = toleration.key, !key.isEmpty {
             if !Self.isLabelKey(key) { self.add("\(field).key", "is not the key of a taint") }

@@ -1,9 +1,20 @@
+public import KubernetesClient
+
 /// A PostgreSQL cluster as a DB team declares it, with what the operator says about it.
 ///
 /// Reading one never fails because of what somebody wrote into the spec: a list of 3,000 clusters must not become
 /// unreadable through one of them. What could not be read is in ``unreadable`` and is part of what ``validate()``
 /// answers.
-public struct PostgresCluster: Hashable, Sendable {
+public struct PostgresCluster: KubernetesResource, Hashable {
+    /// Group, version, kind and plural of the API.
+    public static let resourceType = ResourceType(
+        group: "drover.dev",
+        version: "v1",
+        kind: "PostgresCluster",
+        plural: "postgresclusters",
+        isNamespaced: true
+    )
+
     /// Name, namespace, labels, annotations and so on.
     public var metadata: ObjectMeta
     /// What is wanted, as written; see ``PostgresClusterSpec/resolved`` for the values with defaults.

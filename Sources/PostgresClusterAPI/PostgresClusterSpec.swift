@@ -1,4 +1,5 @@
 public import JSON
+public import KubernetesClient
 
 /// What a DB team wants, exactly as written: a field that is nil was not given.
 ///
@@ -115,35 +116,6 @@ extension PostgresClusterSpec {
             self.topologyKey = topologyKey
             self.nodeAffinity = nodeAffinity
             self.tolerations = tolerations
-        }
-
-        /// A Kubernetes toleration.
-        public struct Toleration: Codable, Hashable, Sendable {
-            /// Key of the taint; nil, with operator `Exists`, for every taint.
-            public var key: String?
-            /// `Exists` or `Equal` (the default).
-            public var `operator`: String?
-            /// Value of the taint.
-            public var value: String?
-            /// `NoSchedule`, `PreferNoSchedule`, `NoExecute`, or nil for all.
-            public var effect: String?
-            /// Seconds for which `NoExecute` is tolerated; nil for ever.
-            public var tolerationSeconds: Int64?
-
-            /// Makes a toleration.
-            public init(
-                key: String? = nil,
-                operator: String? = nil,
-                value: String? = nil,
-                effect: String? = nil,
-                tolerationSeconds: Int64? = nil
-            ) {
-                self.key = key
-                self.operator = `operator`
-                self.value = value
-                self.effect = effect
-                self.tolerationSeconds = tolerationSeconds
-            }
         }
     }
 

@@ -1,4 +1,5 @@
 public import JSON
+public import KubernetesClient
 
 /// A spec with the defaults put in, in the units that decisions are made in.
 ///
@@ -27,7 +28,7 @@ public struct ResolvedSpec: Hashable, Sendable {
     /// A Kubernetes `nodeAffinity`.
     public var nodeAffinity: JSONValue?
     /// Tolerations, in addition to Drover's own.
-    public var tolerations: [PostgresClusterSpec.Placement.Toleration]
+    public var tolerations: [Toleration]
     /// Bytes a candidate of a switchover may be behind in replay.
     public var switchoverMaximumLag: Int64
     /// Time for phase Preparing.

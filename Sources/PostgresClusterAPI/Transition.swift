@@ -1,3 +1,5 @@
+public import KubernetesClient
+
 /// A change of primary under way.
 public struct Transition: Codable, Hashable, Sendable {
     /// Planned or not.
