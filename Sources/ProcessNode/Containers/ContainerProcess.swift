@@ -16,6 +16,7 @@ final class ContainerProcess: Sendable {
     private struct State {
         /// Descriptor of PID 1 inside; -1 until known and after the end.
         var descriptor: Int32 = -1
+        var process: pid_t?
         var exit: ContainerExit?
         /// Signals sent before the process inside was known.
         var pending: [Int32] = []
@@ -37,6 +38,9 @@ final class ContainerProcess: Sendable {
 
     /// How it ended, once it has.
     var exit: ContainerExit? { self.state.withLock { $0.exit } }
+
+    /// PID 1 inside, by its number on the host, while it runs.
+    var processID: pid_t? { self.state.withLock { $0.exit == nil ? $0.process : nil } }
 
     /// Sends a signal to PID 1 inside, if it has not ended.
     ///
@@ -79,6 +83,7 @@ final class ContainerProcess: Sendable {
     func innerProcessFound(_ process: pid_t) {
         self.state.withLock { state in
             guard state.exit == nil, state.descriptor < 0 else { return }
+            state.process = process
             state.descriptor = drover_pidfd_open(process)
             guard state.descriptor >= 0 else { return }
             for signal in state.pending {

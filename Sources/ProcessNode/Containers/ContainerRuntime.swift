@@ -147,7 +147,7 @@ actor ContainerRuntime {
         )
     }
 
-    private static func spawn(
+    static func spawn(
         _ arguments: [String],
         environment: [String],
         descriptors: [Int32],

@@ -1,0 +1,56 @@
+internal import CLinux
+internal import EventLoop
+internal import Foundation
+internal import Glibc
+
+/// Runs a command beside a container's program, in its namespaces.
+///
+/// Pinned to the event loop, which waits for the command's end without a thread.
+actor CommandRunner {
+    private let eventLoop: EventLoop
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe self.eventLoop.asUnownedSerialExecutor() }
+
+    init(eventLoop: EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    /// Runs it to its end; nil when it returned 0, else what was wrong.
+    func run(_ command: [String], inContainer process: pid_t, timeout: Duration) async -> String? {
+        guard let nsenter = Self.find("nsenter") else { return "nsenter is not installed" }
+        let arguments =
+            [
+                nsenter, "--target", "\(process)", "--user", "--preserve-credentials", "--mount", "--pid", "--ipc",
+                "--uts", "--",
+            ] + command
+        let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
+        defer { close(null) }
+        var pid: pid_t = 0
+        let code = ContainerRuntime.spawn(
+            arguments,
+            environment: ["PATH=\(BubblewrapPlan.defaultPath)"],
+            descriptors: [null, null, null],
+            pid: &pid
+        )
+        guard code == 0 else { return unsafe String(cString: strerror(code)) }
+        let descriptor = drover_pidfd_open(pid)
+        defer { close(descriptor) }
+        let ended = Latch()
+        let registration = try? self.eventLoop.register(descriptor, interest: .readable) { _ in ended.set() }
+        await ended.wait(atMost: timeout)
+        if let registration { self.eventLoop.deregister(registration) }
+        let isInTime = ended.isSet
+        if !isInTime { kill(pid, SIGKILL) }
+        var status: Int32 = 0
+        // Killed or ended: this does not wait for anything but the kernel.
+        unsafe waitpid(pid, &status, 0)
+        if !isInTime { return "command timed out" }
+        let exitCode = drover_exit_code(status)
+        return exitCode == 0 ? nil : "command returned \(exitCode)"
+    }
+
+    private static func find(_ program: String) -> String? {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? BubblewrapPlan.defaultPath
+        return path.split(separator: ":").map { "\($0)/\(program)" }.first { unsafe access($0, X_OK) == 0 }
+    }
+}
