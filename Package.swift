@@ -157,17 +157,23 @@ let package = Package(
         ),
 
         // Tests
+        .target(
+            name: "ScriptedServer",
+            dependencies: [.nioCore, .nioPosix],
+            path: "Tests/ScriptedServer",
+            swiftSettings: commonSettings
+        ),
         tests("JSONTests", ["JSON"]),
         tests("EventLoopTests", ["EventLoop"]),
-        tests("HTTPClientTests", ["HTTPClient", "EventLoop", .nioCore, .nioPosix, .nioHTTP1]),
+        tests("HTTPClientTests", ["HTTPClient", "ScriptedServer", "Certificates", "EventLoop", .nioCore, .nioPosix, .nioHTTP1]),
         tests("PostgresClientTests", ["PostgresClient", "EventLoop"]),
         tests(
             "KubernetesClientTests",
-            ["KubernetesClient", "HTTPClient", "EventLoop", "JSON", .nioCore, .nioPosix, .nioHTTP1, .nioSSL]
+            ["KubernetesClient", "HTTPClient", "ScriptedServer", "EventLoop", "JSON", .logging]
         ),
         tests(
             "KubernetesControllerTests",
-            ["KubernetesController", "KubernetesClient", "KubernetesServer", "EventLoop", "JSON", .logging]
+            ["KubernetesController", "KubernetesClient", "KubernetesServer", "ScriptedServer", "EventLoop", "JSON", .logging]
         ),
         tests("PostgresClusterAPITests", ["PostgresClusterAPI", "KubernetesClient", "JSON", .yams]),
         tests("InstanceAPITests", ["InstanceAPI", "EventLoop", "JSON"]),

@@ -135,7 +135,11 @@ final class Transfer {
     func takeChunk() -> Result<[UInt8]?, HTTPClientError>? {
         if !self.chunks.isEmpty {
             // All that waits, in one piece: fewer hops for a reader that lags.
-            let bytes = self.chunks.count == 1 ? self.chunks[0] : Array(self.chunks.joined())
+            var bytes = self.chunks[0]
+            if self.chunks.count > 1 {
+                bytes.reserveCapacity(self.waitingBytes)
+                for chunk in self.chunks.dropFirst() { bytes.append(contentsOf: chunk) }
+            }
             self.chunks = []
             self.waitingBytes = 0
             return .success(bytes)
