@@ -96,7 +96,7 @@ let package = Package(
         // What Drover is
         library("PostgresClusterAPI", ["KubernetesClient", "JSON"]),
         library("InstanceAPI", ["HTTPClient", "PostgresClusterAPI", "JSON"]),
-        library("ClusterPlanning", ["PostgresClusterAPI", "InstanceAPI", "JSON"]),
+        library("ClusterPlanning", ["PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]),
         library("Certificates", [.x509, .asn1, .crypto]),
 
         // The parts
@@ -177,7 +177,7 @@ let package = Package(
         ),
         tests("PostgresClusterAPITests", ["PostgresClusterAPI", "KubernetesClient", "JSON", .yams]),
         tests("InstanceAPITests", ["InstanceAPI", "EventLoop", "JSON"]),
-        tests("ClusterPlanningTests", ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "JSON"]),
+        tests("ClusterPlanningTests", ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]),
         tests("CertificatesTests", ["Certificates", .x509, .asn1, .crypto]),
         tests(
             "OperatorTests",

@@ -1,0 +1,123 @@
+public import PostgresClusterAPI
+public import struct Foundation.Date
+
+/// Everything that a decision about one cluster is made from.
+///
+/// Nothing else is looked at.
+public struct ClusterFacts: Sendable {
+    /// The namespace.
+    public var namespace: String
+    /// The name.
+    public var name: String
+    /// The spec with its defaults; when the spec is not valid, only its limits are used, and only for moves.
+    public var spec: ResolvedSpec
+    /// What is wrong with the spec.
+    public var problems: [ValidationProblem]
+    /// The generation of the spec.
+    public var generation: Int64?
+    /// What the operator's leader wrote last: the only authority on who should be primary.
+    public var status: PostgresClusterStatus
+    /// Why the DB team wants planned moves to wait, or nil.
+    public var hold: String?
+    /// The pods by instance.
+    public var pods: [String: PodFacts] = [:]
+    /// The volume claims by instance.
+    public var volumes: [String: VolumeFacts] = [:]
+    /// The budget `<cluster>-master`.
+    public var primaryBudget: BudgetFacts?
+    /// The budget `<cluster>-replicas`.
+    public var replicasBudget: BudgetFacts?
+    /// The primary Lease.
+    public var lease: LeaseFacts?
+    /// All nodes by name.
+    public var nodes: [String: NodeFacts] = [:]
+    /// What ``NodeRanking`` found of them.
+    public var assessments: [String: NodeAssessment] = [:]
+    /// What the instances said last.
+    public var reports: [String: InstanceFacts] = [:]
+    /// What was asked of the instances under the present transition.
+    public var calls: [InstanceCall: CallState] = [:]
+    /// What the API server does not let us do.
+    public var obstacle: Obstacle?
+    /// Candidates that failed in a switchover lately, and until when they are left in peace.
+    public var restingCandidates: [String: Date] = [:]
+    /// How many primaries live on each node, over all clusters.
+    public var primariesPerNode: [String: Int] = [:]
+    /// How long nobody could write in the present transition, where this process saw both ends.
+    public var writeGapMilliseconds: Int64?
+    /// How many other clusters have a transition under way.
+    public var otherTransitions: Int = 0
+
+    /// Makes facts about a cluster of which nothing is known but its object.
+    public init(namespace: String, name: String, spec: ResolvedSpec, status: PostgresClusterStatus) {
+        self.namespace = namespace
+        self.name = name
+        self.spec = spec
+        self.problems = []
+        self.status = status
+        self.hold = spec.hold
+    }
+
+    /// The cluster's names.
+    public var names: Names { Names(cluster: self.name) }
+
+    /// What the pod that exists now said last.
+    public func report(of instance: String) -> InstanceFacts? {
+        guard let report = self.reports[instance], report.podUID == self.pods[instance]?.uid else { return nil }
+        return report
+    }
+
+    /// The rank of a node; one that nobody knows is leaving.
+    public func rank(ofNode node: String?) -> NodeRank? {
+        guard let node else { return nil }
+        return self.assessments[node]?.rank ?? .leaving
+    }
+
+    /// The zone of a node, by the spec's topology key.
+    public func zone(ofNode node: String?) -> String? {
+        node.flatMap { self.nodes[$0]?.labels[self.spec.topologyKey] }
+    }
+
+    /// The pod of the instance that should be primary.
+    public var primaryPod: PodFacts? { self.status.primary.flatMap { self.pods[$0] } }
+
+    /// All instances that belong to the cluster.
+    public var instances: [String] { self.status.members + self.status.joining }
+
+    /// Whether the instance that should be primary says that it is.
+    public var isPrimaryServing: Bool {
+        guard let primary = self.status.primary, let report = self.report(of: primary) else { return false }
+        return report.role == .primary && report.term == self.status.term
+    }
+}
+
+/// What the API server, or another owner of an object, does not let us do.
+public struct Obstacle: Sendable, Hashable {
+    /// Why, for the condition `Degraded`.
+    public var reason: ConditionReason
+    /// The same for people, with what to do.
+    public var message: String
+
+    /// Makes an obstacle.
+    public init(reason: ConditionReason, message: String) {
+        self.reason = reason
+        self.message = message
+    }
+}
+
+/// What holds for all clusters.
+public struct PlanningConfiguration: Sendable, Hashable {
+    /// How long before a deadline a hold ends and a less good place is taken; in seconds.
+    public var holdMarginSeconds: Double = 15 * 60
+    /// How many clusters may move at once.
+    public var maximumTransitions: Int = 50
+    /// How many primaries an announced move may bring to one fresh node.
+    public var maximumPrimariesPerNode: Int = 50
+    /// How long the end of a transition waits for the other instances to follow; in seconds.
+    public var followTimeoutSeconds: Double = 30
+    /// How long a candidate is left in peace after it failed; in seconds.
+    public var candidateRestSeconds: Double = 30
+
+    /// Makes the defaults.
+    public init() {}
+}

@@ -1,0 +1,195 @@
+internal import PostgresClusterAPI
+internal import struct Foundation.Date
+
+// Who belongs to the cluster, and what has to exist for it.
+extension Planning {
+    // MARK: Membership
+
+    /// Decides who joins, who has joined and who leaves, one step at a time.
+    mutating func planMembership() {
+        guard self.plan.decision == nil, let primary = self.status.primary else { return }
+        if self.status.systemIdentifier == nil {
+            guard self.facts.isPrimaryServing, let found = self.facts.report(of: primary)?.systemIdentifier else {
+                return
+            }
+            self.decide(PlannedEvent("Bootstrapped", "\(primary) is primary")) { $0.systemIdentifier = found }
+            return
+        }
+        if let joined = self.status.joining.first(where: { self.hasJoined($0) }) {
+            self.decide(PlannedEvent("InstanceJoined", "\(joined) streams and is a member")) { status in
+                status.joining.removeAll { $0 == joined }
+                status.members.append(joined)
+            }
+            return
+        }
+        guard self.facts.problems.isEmpty else { return }
+        if let lost = self.status.members.first(where: { $0 != primary && self.hasLostVolume($0) }) {
+            self.decide(PlannedEvent(warning: "VolumeLost", "\(lost) has lost its volume and is replaced")) { status in
+                status.members.removeAll { $0 == lost }
+            }
+            return
+        }
+        let wanted = self.wantedInstances
+        let count = self.facts.instances.count
+        if count < wanted, self.facts.isPrimaryServing {
+            let first = self.status.lastInstanceNumber + 1
+            let numbers = first..<(first + wanted - count)
+            let names = numbers.map { self.facts.names.instance($0) }
+            self.decide(PlannedEvent("InstancesAdded", names.joined(separator: ", "))) { status in
+                status.joining.append(contentsOf: names)
+                status.lastInstanceNumber = numbers.upperBound - 1
+            }
+        } else if count > wanted, let leaving = self.nextToLeave {
+            self.decide(PlannedEvent("InstanceRemoved", "\(leaving) is one more than needed")) { status in
+                status.members.removeAll { $0 == leaving }
+                status.joining.removeAll { $0 == leaving }
+            }
+        }
+    }
+
+    private var wantedInstances: Int {
+        let isOneStuck = self.status.members.contains { self.isStuck($0) }
+        return self.facts.spec.instances + (self.needsExtraInstance || isOneStuck ? 1 : 0)
+    }
+
+    /// Whether an instance cannot come back where its volume is, for as long as one waits for a fresh node.
+    private func isStuck(_ instance: String) -> Bool {
+        guard instance != self.status.primary, let pod = self.facts.pods[instance], let since = pod.notReadySince else {
+            return false
+        }
+        guard self.now >= since.addingTimeInterval(self.facts.spec.freshNodeWait.seconds) else { return false }
+        return pod.isUnschedulable || (pod.node != nil && self.facts.rank(ofNode: pod.node) == .leaving)
+    }
+
+    private func hasJoined(_ instance: String) -> Bool {
+        guard let primary = self.status.primary, self.facts.isPrimaryServing,
+            let timeline = self.facts.report(of: primary)?.timeline,
+            let report = self.facts.report(of: instance), self.facts.pods[instance]?.isReady == true
+        else { return false }
+        return report.role == .replica && report.isStreaming && report.timeline == timeline
+    }
+
+    private func hasLostVolume(_ instance: String) -> Bool {
+        self.facts.volumes[instance] == nil && self.facts.pods[instance] == nil
+    }
+
+    /// Who goes when there are too many: never the primary, first who is not well, then who is on the worst node.
+    private var nextToLeave: String? {
+        // While somebody joins, or the primary has yet to move, nobody leaves.
+        guard self.status.joining.isEmpty || self.facts.instances.count > self.facts.spec.instances + 1,
+            case .settled = self.plan.move
+        else { return nil }
+        return self.facts.instances.filter { $0 != self.status.primary }
+            .max { left, right in
+                self.leavingKey(left) < self.leavingKey(right)
+            }
+    }
+
+    private func leavingKey(_ instance: String) -> (Int, Int, Int) {
+        let pod = self.facts.pods[instance]
+        return (
+            pod?.isReady == true ? 0 : 1, (self.facts.rank(ofNode: pod?.node) ?? .leaving).rawValue,
+            self.facts.names.number(ofInstance: instance) ?? 0
+        )
+    }
+
+    // MARK: Existence
+
+    mutating func planInstances() {
+        let instances = self.facts.instances
+        let known = Set(instances)
+        for instance in instances {
+            let pod = self.facts.pods[instance]
+            let volume = self.facts.volumes[instance]
+            let isNew = self.status.joining.contains(instance) || self.status.systemIdentifier == nil
+            self.plan.instances.append(
+                DesiredInstance(
+                    name: instance,
+                    createsVolume: volume == nil && isNew && self.facts.problems.isEmpty,
+                    createsPod: pod == nil && self.facts.problems.isEmpty
+                        && (volume.map { !$0.isTerminating } ?? isNew),
+                    avoidedNodes: self.avoidedNodes(for: instance)
+                )
+            )
+            guard let pod else { continue }
+            self.planDeletion(of: pod)
+        }
+        // Names that were given out and are in no list any more: dropped from the status before anything was deleted.
+        // During a transition nothing is taken away.
+        guard self.status.transition == nil, self.plan.decision == nil else { return }
+        let leftovers = Set(self.facts.pods.keys).union(self.facts.volumes.keys).subtracting(known)
+        self.plan.removals = leftovers.sorted()
+            .filter { name in
+                guard let number = self.facts.names.number(ofInstance: name) else { return false }
+                return number <= self.status.lastInstanceNumber
+            }
+    }
+
+    private mutating func planDeletion(of pod: PodFacts) {
+        let isNodeGone = pod.node.map { self.facts.nodes[$0] == nil } ?? false
+        if pod.isTerminating {
+            guard isNodeGone else { return }
+            self.plan.deletions.append(PodReference(instance: pod.instance, uid: pod.uid, isForced: true))
+        } else if pod.isFinished || isNodeGone {
+            self.plan.deletions.append(PodReference(instance: pod.instance, uid: pod.uid, isForced: isNodeGone))
+        } else if pod.node == nil, pod.isUnschedulable,
+            pod.avoidedNodes != self.avoidedNodes(for: pod.instance)
+        {
+            // It was told to stay away from nodes that it could have by now, or waits for one that leaves.
+            self.plan.deletions.append(PodReference(instance: pod.instance, uid: pod.uid))
+        }
+    }
+
+    /// The nodes a new pod must stay away from: all that will go, or, when the volume can be reached from no other,
+    /// those that are going.
+    func avoidedNodes(for instance: String) -> Set<String> {
+        let volume = self.facts.volumes[instance]
+        let taken = Set(self.facts.pods.values.filter { $0.instance != instance }.compactMap(\.node))
+        let hasBetter = self.facts.assessments.contains { name, assessment in
+            assessment.rank < .announced && !taken.contains(name)
+                && (volume.map { $0.isReachable(fromNode: name, zone: self.facts.zone(ofNode: name)) } ?? true)
+        }
+        let limit = hasBetter ? NodeRank.announced : .leaving
+        return Set(self.facts.assessments.filter { $0.value.rank >= limit }.keys)
+    }
+
+    // MARK: Labels and endpoint
+
+    /// The role labels, old primary first: for a moment nobody is `master`, never two are.
+    mutating func planLabels() {
+        guard let primary = self.status.primary else { return }
+        for pod in self.facts.pods.values.sorted(by: { $0.instance < $1.instance })
+        where pod.instance != primary && pod.role != .replica {
+            self.plan.labels.append(RoleChange(instance: pod.instance, uid: pod.uid, role: .replica))
+        }
+        guard let pod = self.facts.pods[primary], self.isPromoted else { return }
+        if pod.role != .master, self.facts.primaryBudget != nil {
+            self.plan.labels.append(RoleChange(instance: primary, uid: pod.uid, role: .master))
+        }
+    }
+
+    /// Whether the instance that should be primary is, in the present term.
+    private var isPromoted: Bool {
+        if self.facts.isPrimaryServing { return true }
+        guard let primary = self.status.primary, let transition = self.status.transition,
+            transition.phase >= .promoting
+        else { return false }
+        return self.facts.calls.contains { call, state in
+            guard case .promote(primary, self.status.term, _) = call else { return false }
+            return state.isDone
+        }
+    }
+
+    /// The endpoint follows the Lease: sent when it is taken, so that it travels while PostgreSQL promotes.
+    mutating func planEndpoint() {
+        guard let primary = self.status.primary else { return }
+        guard let pod = self.facts.pods[primary], let address = pod.address, !pod.isFinished else {
+            // An old primary that stops keeps the endpoint until there is a new one: one update, not two.
+            if self.facts.pods[primary] == nil, self.status.transition == nil { self.plan.endpoint = .nobody }
+            return
+        }
+        let holdsLease = self.facts.lease?.isHeld(by: primary, term: self.status.term) ?? false
+        guard holdsLease || self.isPromoted else { return }
+        self.plan.endpoint = .instance(primary, address: address, node: pod.node, podUID: pod.uid)
+    }
+}

@@ -1,0 +1,173 @@
+internal import PostgresClusterAPI
+internal import KubernetesClient
+internal import struct Foundation.Date
+
+/// Why the primary has to leave its node, and how pressing it is.
+struct MoveWish: Hashable {
+    var reason: TransitionReason
+    var node: String?
+    /// The rank of the node it leaves.
+    var rank: NodeRank
+    /// Somebody is stopping the primary already.
+    var isUrgent: Bool
+    var deadline: Date?
+}
+
+// Who must move now, and what they wait for.
+extension Planning {
+    /// Why the primary has to leave its node, or nil when it may stay.
+    func moveWish() -> MoveWish? {
+        guard let pod = self.facts.primaryPod, let node = pod.node else { return nil }
+        let assessment = self.facts.assessments[node] ?? NodeAssessment(rank: .leaving, reason: .nodeNotReady)
+        if self.isPrimaryEnding {
+            return MoveWish(
+                reason: assessment.reason ?? .podTerminating,
+                node: node,
+                rank: .leaving,
+                isUrgent: true,
+                deadline: assessment.deadline
+            )
+        }
+        guard assessment.rank >= .announced else { return nil }
+        return MoveWish(
+            reason: assessment.reason ?? .nodeAnnotated,
+            node: node,
+            rank: assessment.rank,
+            isUrgent: false,
+            deadline: assessment.deadline
+        )
+    }
+
+    /// The hold that keeps the primary where it is, if one does: being killed is worse than moving.
+    mutating func holdInForce(_ wish: MoveWish) -> String? {
+        guard let hold = self.facts.hold, !wish.isUrgent else { return nil }
+        guard let deadline = wish.deadline else { return hold }
+        let end = deadline.addingTimeInterval(-self.configuration.holdMarginSeconds)
+        guard self.now < end else { return nil }
+        self.plan.wake(at: end)
+        return hold
+    }
+
+    private mutating func block(_ reason: ConditionReason, _ message: String) {
+        self.plan.move = .blocked(reason, message: message)
+    }
+
+    mutating func planMove() {
+        guard self.status.systemIdentifier != nil, let primary = self.status.primary, let wish = self.moveWish() else {
+            self.plan.move = .settled
+            return
+        }
+        if let hold = self.holdInForce(wish) {
+            self.block(.held, hold)
+            return
+        }
+        let candidates = self.facts.candidates(now: self.now)
+        let isPressing = self.isPressing(wish)
+        guard let best = candidates.best else {
+            self.explain(candidates)
+            self.bringFreshNode(candidates, allowing: isPressing ? .old : .fresh)
+            return
+        }
+        guard best.rank == .fresh || isPressing else {
+            self.block(.waitingForFreshNode, "\(best.instance) is on \(best.node ?? "a node") that is no fresh one")
+            self.bringFreshNode(candidates, allowing: .fresh)
+            return
+        }
+        guard self.facts.otherTransitions < self.configuration.maximumTransitions else {
+            self.block(.tooManyMoves, "\(self.facts.otherTransitions) other clusters move")
+            self.plan.wake(at: self.now.addingTimeInterval(1))
+            return
+        }
+        let crowd = best.node.flatMap { self.facts.primariesPerNode[$0] } ?? 0
+        if wish.rank == .announced, !self.isNear(wish.deadline), crowd >= self.configuration.maximumPrimariesPerNode {
+            self.block(.freshNodesFull, "\(best.node ?? "the node") has \(crowd) primaries")
+            self.plan.wake(at: self.now.addingTimeInterval(10))
+            return
+        }
+        self.begin(wish, from: primary, to: best.instance)
+    }
+
+    private mutating func begin(_ wish: MoveWish, from: String, to: String) {
+        let now = self.now
+        self.plan.move = .moving
+        self.decide(PlannedEvent("SwitchoverStarted", "\(from) to \(to): \(wish.reason.rawValue)")) { status in
+            status.transition = Transition(
+                kind: .switchover,
+                from: from,
+                to: to,
+                reason: wish.reason,
+                node: wish.node,
+                phase: .preparing,
+                startedAt: Timestamp(now),
+                phaseStartedAt: Timestamp(now, precision: .microseconds)
+            )
+        }
+    }
+
+    private func isNear(_ deadline: Date?) -> Bool {
+        guard let deadline else { return false }
+        return self.now >= deadline.addingTimeInterval(-self.configuration.holdMarginSeconds)
+    }
+
+    /// Whether the primary goes to a less good node rather than waiting for a better one.
+    private mutating func isPressing(_ wish: MoveWish) -> Bool {
+        if wish.isUrgent || self.isNear(wish.deadline) { return true }
+        if let deadline = wish.deadline {
+            self.plan.wake(at: deadline.addingTimeInterval(-self.configuration.holdMarginSeconds))
+        }
+        let end = self.waitingSince.addingTimeInterval(self.facts.spec.freshNodeWait.seconds)
+        guard self.now < end else { return true }
+        self.plan.wake(at: end)
+        return false
+    }
+
+    /// Since when the cluster has had something to move: written down in the condition, so that no leader forgets it.
+    private var waitingSince: Date {
+        guard let condition = self.status.conditions[.readyForEviction], condition.status == .false else {
+            return self.now
+        }
+        return condition.lastTransitionTime.date ?? self.now
+    }
+
+    private mutating func explain(_ candidates: [Candidate]) {
+        if self.status.primary.flatMap({ self.facts.report(of: $0) }) == nil {
+            self.block(.primaryUnreachable, "the primary does not answer")
+            return
+        }
+        guard let nearest = candidates.nearestRefusal else {
+            self.block(.singleInstance, "a second instance is needed to move to")
+            return
+        }
+        if let rest = candidates.compactMap({ self.facts.restingCandidates[$0.instance] }).min(), rest > self.now {
+            self.plan.wake(at: rest)
+        }
+        self.block(nearest.conditionReason, candidates.refusalText)
+    }
+
+    /// Makes a place to move to: a replica that has to leave its node anyway is made anew on a better one, with its
+    /// volume if that can be reached from there; when there is no such replica, one more instance is made.
+    private mutating func bringFreshNode(_ candidates: [Candidate], allowing rank: NodeRank) {
+        guard self.facts.problems.isEmpty else { return }
+        let taken = Set(self.facts.pods.values.compactMap(\.node))
+        let free = self.facts.assessments.filter { $0.value.rank <= rank && !taken.contains($0.key) }.keys.sorted()
+        guard !free.isEmpty, self.status.joining.isEmpty else { return }
+        let others = candidates.filter { self.status.members.contains($0.instance) }
+        let movable = others.filter { candidate in
+            guard let candidateRank = candidate.rank, candidateRank >= .announced,
+                let pod = self.facts.pods[candidate.instance], !pod.isTerminating,
+                let volume = self.facts.volumes[candidate.instance]
+            else { return false }
+            return free.contains { volume.isReachable(fromNode: $0, zone: self.facts.zone(ofNode: $0)) }
+        }
+        // One at a time: while a replica is on its way, nobody else gives up his place.
+        let isOneUnderway = others.contains { self.facts.pods[$0.instance]?.isReady != true }
+        guard !isOneUnderway else { return }
+        if let victim = movable.max(by: { ($0.rank ?? .fresh, $0.instance) < ($1.rank ?? .fresh, $1.instance) }),
+            let pod = self.facts.pods[victim.instance]
+        {
+            self.plan.evictions.append(PodReference(instance: victim.instance, uid: pod.uid))
+        } else if others.allSatisfy({ ($0.rank ?? .leaving) >= .announced }) {
+            self.needsExtraInstance = true
+        }
+    }
+}

@@ -1,0 +1,132 @@
+internal import PostgresClusterAPI
+internal import KubernetesClient
+internal import struct Foundation.Date
+
+// What the status says beside the decisions.
+extension Planning {
+    mutating func present() {
+        // While the primary stops, every write of the status would be in the way of the one that counts.
+        if self.status.transition?.phase == .demoting, self.plan.decision == nil { return }
+        var status = self.plan.status
+        status.observedGeneration = self.facts.generation
+        status.selector = Labels.instancesSelector(cluster: self.facts.name)
+        status.replicas = self.facts.pods.count
+        status.primaryNode = self.facts.primaryPod?.node
+        status.instances = self.facts.instances.map { self.summary(of: $0) }
+        status.readyInstances = self.facts.instances.count { self.facts.pods[$0]?.isReady == true }
+        self.presentConditions(in: &status)
+        self.plan.status = status
+    }
+
+    private func summary(of instance: String) -> PostgresClusterStatus.InstanceSummary {
+        let pod = self.facts.pods[instance]
+        let report = self.facts.report(of: instance)
+        let before = self.status.instance(named: instance)
+        // What is not watched at rest keeps what was said of it, as long as it is the same pod.
+        let isSame = before?.podUID == pod?.uid
+        let role: InstanceRole? =
+            switch report?.role {
+            case .primary: .primary
+            case .replica: .replica
+            case .starting, .demoted, .stopped: nil
+            case nil: isSame ? before?.role : nil
+            }
+        return PostgresClusterStatus.InstanceSummary(
+            name: instance,
+            podUID: pod?.uid,
+            address: pod?.address,
+            node: pod?.node,
+            zone: self.facts.zone(ofNode: pod?.node),
+            role: pod == nil ? nil : role,
+            timeline: report?.timeline ?? (isSame ? before?.timeline : nil),
+            syncState: isSame ? before?.syncState : nil,
+            ready: pod?.isReady ?? false
+        )
+    }
+
+    private mutating func presentConditions(in status: inout PostgresClusterStatus) {
+        let generation = self.facts.generation
+        let stamp = Timestamp(self.now)
+        func set(_ type: ConditionType, _ value: Bool, _ reason: ConditionReason, _ message: String) {
+            status.conditions.set(
+                type,
+                ConditionStatus(value),
+                reason: reason,
+                message: message,
+                observedGeneration: generation,
+                now: stamp
+            )
+        }
+        let isServing = self.facts.primaryPod.map { $0.isReady && $0.role == .master } ?? false
+        let wanted = self.facts.spec.instances
+        let ready = status.readyInstances
+        if !isServing {
+            let isNew = status.systemIdentifier == nil
+            set(.ready, false, isNew ? .bootstrapping : .noPrimary, isNew ? "no database yet" : "no primary is ready")
+        } else if ready < wanted {
+            set(.ready, false, .instancesMissing, "\(ready) of \(wanted) instances are ready")
+        } else {
+            set(.ready, true, .asDeclared, "\(ready) of \(wanted) instances are ready")
+        }
+        if let transition = status.transition {
+            let reason: ConditionReason = transition.kind == .failover ? .failover : .switchover
+            set(
+                .progressing,
+                true,
+                reason,
+                "\(transition.from) to \(transition.to ?? "?"): \(transition.phase.rawValue)"
+            )
+        } else if ready < wanted || !status.joining.isEmpty {
+            set(.progressing, true, .creatingInstances, "\(ready) of \(wanted) instances are ready")
+        } else if status.members.count > wanted {
+            set(.progressing, true, .removingInstances, "\(status.members.count) instances, \(wanted) are wanted")
+        } else {
+            set(.progressing, false, .asDeclared, "nothing is under way")
+        }
+        self.presentDegraded(set)
+        switch self.plan.move {
+        case .settled: set(.readyForEviction, true, .nothingToMove, "no primary is on a node that leaves")
+        case .moving: set(.readyForEviction, false, .moving, "the primary moves")
+        case .blocked(let reason, let message):
+            if self.status.conditions[.readyForEviction]?.reason != reason {
+                self.plan.events.append(PlannedEvent(warning: reason.rawValue, message))
+            }
+            set(.readyForEviction, false, reason, message)
+        }
+    }
+
+    private mutating func presentDegraded(
+        _ set: (ConditionType, Bool, ConditionReason, String) -> Void
+    ) {
+        func degrade(_ reason: ConditionReason, _ message: String) {
+            if self.status.conditions[.degraded]?.reason != reason {
+                self.plan.events.append(PlannedEvent(warning: reason.rawValue, SchemaLimits.cut(message)))
+            }
+            set(.degraded, true, reason, message)
+        }
+        if let problem = self.facts.problems.first {
+            let more = self.facts.problems.count - 1
+            degrade(.invalidSpec, problem.description + (more > 0 ? " (and \(more) more)" : ""))
+        } else if let obstacle = self.facts.obstacle {
+            degrade(obstacle.reason, obstacle.message)
+        } else if self.status.term == 0, !self.facts.volumes.isEmpty || !self.facts.pods.isEmpty {
+            degrade(
+                .unreadableStatus,
+                "there are volumes of this cluster but no status: restore the status, or delete the volumes"
+            )
+        } else if let (instance, problem) = self.firstProblem {
+            degrade(.instanceFailing, "\(instance): \(problem)")
+        } else if let pod = self.facts.pods.values.filter(\.isUnschedulable).min(by: { $0.instance < $1.instance }) {
+            degrade(.unschedulable, "\(pod.instance): no node fits")
+        } else {
+            set(.degraded, false, .asDeclared, "nothing is wrong")
+        }
+    }
+
+    private var firstProblem: (String, String)? {
+        for instance in self.facts.instances {
+            if let problem = self.facts.report(of: instance)?.problem { return (instance, problem) }
+        }
+        return nil
+    }
+}

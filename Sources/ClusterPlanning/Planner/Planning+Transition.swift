@@ -1,0 +1,314 @@
+internal import PostgresClusterAPI
+internal import KubernetesClient
+internal import struct Foundation.Date
+
+// The switchover. Every function looks at what is there, not at what was done: a new leader enters in any phase.
+//
+//     Preparing --(prepared, budgets seen frozen)--> Demoting --(replayed >= end of shutdown record)--> Promoting
+//         |                                             |                                                  |
+//     abandoned: no transition            taken back: term + 1, primary: old             (promoted, labels flipped)
+//                                                                                                          v
+//                                                                 no transition <--(the others follow)-- Following
+extension Planning {
+    mutating func carryOn(_ transition: Transition) {
+        self.plan.move = .moving
+        switch transition.phase {
+        case .preparing: self.prepare(transition)
+        case .demoting: self.demote(transition)
+        case .promoting: self.promote(transition)
+        case .following: self.follow(transition)
+        }
+    }
+
+    // MARK: Preparing
+
+    private mutating func prepare(_ transition: Transition) {
+        guard let to = transition.to, transition.from == self.status.primary else {
+            self.abandon(transition, because: .withdrawn, "the primary is another one by now")
+            return
+        }
+        if self.planFailover() { return }
+        guard let wish = self.moveWish() else {
+            self.abandon(transition, because: .withdrawn, "nothing asks for the move any more")
+            return
+        }
+        if let hold = self.holdInForce(wish) {
+            self.abandon(transition, because: .withdrawn, "planned moves are held: \(hold)")
+            return
+        }
+        let deadline = transition.phaseStart(or: self.now).addingTimeInterval(self.facts.spec.prepareTimeout.seconds)
+        guard self.now < deadline else {
+            self.abandon(transition, because: .candidateLost, "\(to) was not prepared in time", resting: to)
+            return
+        }
+        self.plan.wake(at: deadline)
+        guard let candidate = self.facts.candidates(now: self.now).first(where: { $0.instance == to }) else {
+            self.abandon(transition, because: .candidateLost, "\(to) is no member")
+            return
+        }
+        if let refusal = candidate.refusal {
+            // What a new leader has not heard yet is no refusal; what is heard of an instance counts at once.
+            guard refusal == .unreachable else {
+                self.abandon(transition, because: .candidateLost, "\(to): \(refusal.rawValue)")
+                return
+            }
+            return
+        }
+        self.askToPrepare(transition, candidate: to)
+    }
+
+    private mutating func askToPrepare(_ transition: Transition, candidate: String) {
+        let others = self.status.members.filter { $0 != candidate }.map { Names.slot(ofInstance: $0) }.sorted()
+        let checkpoint = InstanceCall.checkpoint(instance: transition.from, count: 2)
+        let prepare = InstanceCall.prepare(instance: candidate, term: self.status.term, slots: others)
+        self.call(checkpoint)
+        self.call(prepare)
+        guard case .done(let position) = self.facts.calls[checkpoint],
+            self.facts.calls[prepare]?.isDone == true
+        else { return }
+        if let position {
+            let replayed = InstanceCall.awaitReplay(instance: candidate, lsn: position)
+            self.call(replayed)
+            guard self.facts.calls[replayed]?.isDone == true else { return }
+        }
+        self.plan.budgets.isFrozen = true
+        guard self.areBudgetsFrozen else { return }
+        guard let from = self.facts.pods[transition.from], let to = self.facts.pods[candidate] else { return }
+        // The primary may be terminating, that may even be why it moves; the candidate may not.
+        var alive = [PodReference(instance: candidate, uid: to.uid)]
+        if !from.isTerminating { alive.append(PodReference(instance: transition.from, uid: from.uid)) }
+        let now = self.now
+        self.decide(
+            PlannedEvent("Demoting", "\(transition.from) stops, \(candidate) is ready to take over"),
+            guards: [.podsAlive(alive)]
+        ) { status in
+            status.transition?.phase = .demoting
+            status.transition?.phaseStartedAt = Timestamp(now, precision: .microseconds)
+        }
+    }
+
+    /// Whether both budgets have been seen by the disruption controller in the form that lets nobody go.
+    var areBudgetsFrozen: Bool {
+        guard let replicas = self.facts.replicasBudget, let primary = self.facts.primaryBudget else { return false }
+        let needed = max(self.facts.pods.count, self.facts.instances.count)
+        return (replicas.minAvailable ?? 0) >= needed && replicas.unhealthyPolicy == "IfHealthyBudget"
+            && replicas.observedGeneration >= replicas.generation && replicas.disruptionsAllowed == 0
+            && (primary.minAvailable ?? 0) >= 1 && primary.observedGeneration >= primary.generation
+            && primary.disruptionsAllowed == 0
+    }
+
+    private mutating func abandon(
+        _ transition: Transition,
+        because reason: TransitionReason,
+        _ message: String,
+        resting: String? = nil
+    ) {
+        let event =
+            reason == .withdrawn
+            ? PlannedEvent("SwitchoverCancelled", message) : PlannedEvent(warning: "SwitchoverAbandoned", message)
+        self.decide(event, resting: resting) { status in
+            status.transition = nil
+        }
+    }
+
+    // MARK: Demoting
+
+    private mutating func demote(_ transition: Transition) {
+        self.plan.budgets.isFrozen = true
+        guard let to = transition.to, transition.from == self.status.primary else {
+            self.abandon(transition, because: .withdrawn, "the primary is another one by now")
+            return
+        }
+        let old = self.facts.pods[transition.from]
+        let isOldAlive = old.map { !$0.isTerminating && !$0.isFinished && !$0.isContainerDown } ?? false
+        let shutdownLSN = self.shutdownLSN(of: transition)
+        if let shutdownLSN, self.isFit(to) {
+            let replayed = InstanceCall.awaitReplay(instance: to, lsn: shutdownLSN)
+            self.call(replayed)
+            if self.facts.calls[replayed]?.isDone == true {
+                let now = self.now
+                self.decide(
+                    PlannedEvent("Promoting", "\(to) has all of \(transition.from) and becomes primary"),
+                    guards: []
+                ) { status in
+                    status.term += 1
+                    status.primary = to
+                    status.transition?.phase = .promoting
+                    status.transition?.phaseStartedAt = Timestamp(now, precision: .microseconds)
+                    status.transition?.shutdownLSN = shutdownLSN
+                }
+                return
+            }
+        }
+        // The old primary may be lost while it stops. Then there is nobody to roll back to, but the fence will tell.
+        if !isOldAlive, shutdownLSN == nil, self.planFailover() { return }
+        let deadline = transition.phaseStart(or: self.now).addingTimeInterval(self.facts.spec.demoteTimeout.seconds)
+        if !self.isFit(to) {
+            self.rollBack(transition, because: .candidateLost)
+            return
+        }
+        if self.now >= deadline, isOldAlive || shutdownLSN != nil {
+            self.rollBack(transition, because: .demoteTimedOut)
+            return
+        }
+        if self.now < deadline { self.plan.wake(at: deadline) }
+        if shutdownLSN == nil, old != nil {
+            self.call(.demote(instance: transition.from, term: self.status.term))
+        }
+    }
+
+    /// The end of the shutdown checkpoint record of the old primary in this term: as it answered, as it reports, or as
+    /// it left it on the Lease.
+    private func shutdownLSN(of transition: Transition) -> LSN? {
+        let call = InstanceCall.demote(instance: transition.from, term: self.status.term)
+        if case .done(let answered) = self.facts.calls[call], let answered { return answered }
+        if let report = self.facts.report(of: transition.from), report.demotedTerm == self.status.term,
+            report.role == .demoted || report.role == .stopped, let reported = report.shutdownLSN
+        {
+            return reported
+        }
+        if let lease = self.facts.lease, lease.isFree, lease.shutdownTerm == self.status.term {
+            return lease.shutdownLSN
+        }
+        return nil
+    }
+
+    /// Whether nothing speaks against the candidate that would last.
+    ///
+    /// Readiness and lag are no matter any more: what counts is whether it replays the last record in time.
+    private func isFit(_ candidate: String) -> Bool {
+        guard let pod = self.facts.pods[candidate] else { return false }
+        return !pod.isTerminating && !pod.isFinished && !pod.isContainerDown
+            && self.facts.report(of: candidate)?.isTerminating != true
+    }
+
+    /// Taking a switchover back is a decision like any other: the old primary may only come up again in a new term.
+    private mutating func rollBack(_ transition: Transition, because reason: TransitionReason) {
+        let now = self.now
+        let shutdownLSN = self.shutdownLSN(of: transition)
+        self.decide(
+            PlannedEvent(warning: "RolledBack", "\(transition.from) becomes primary again: \(reason.rawValue)"),
+            resting: transition.to
+        ) { status in
+            status.term += 1
+            status.primary = transition.from
+            status.transition?.kind = .rollback
+            status.transition?.to = transition.from
+            status.transition?.shutdownLSN = shutdownLSN
+            status.transition?.reason = reason
+            status.transition?.phase = .promoting
+            status.transition?.phaseStartedAt = Timestamp(now, precision: .microseconds)
+        }
+    }
+
+    // MARK: Promoting
+
+    private mutating func promote(_ transition: Transition) {
+        self.plan.budgets.isFrozen = true
+        guard let target = self.status.primary else { return }
+        let term = self.status.term
+        let call = InstanceCall.promote(instance: target, term: term, minimumLSN: self.minimumLSN(transition))
+        if !self.facts.isPrimaryServing, self.facts.pods[target] != nil { self.call(call) }
+        let isPromoted = self.facts.isPrimaryServing || self.facts.calls[call]?.isDone == true
+        guard isPromoted else {
+            self.supersedeIfLost(transition, target: target)
+            return
+        }
+        guard self.facts.pods[target]?.role == .master else { return }  // see planLabels
+        let now = self.now
+        self.decide(PlannedEvent("Promoted", "\(target) is primary in term \(term)")) { status in
+            status.transition?.phase = .following
+            status.transition?.phaseStartedAt = Timestamp(now, precision: .microseconds)
+        }
+    }
+
+    private func minimumLSN(_ transition: Transition) -> LSN? {
+        transition.kind == .switchover ? transition.shutdownLSN : nil
+    }
+
+    /// After the decision the way is forward, unless the one chosen is gone without having taken the Lease.
+    private mutating func supersedeIfLost(_ transition: Transition, target: String) {
+        guard let lease = self.facts.lease else { return }
+        let pod = self.facts.pods[target]
+        let isGone = pod == nil || pod?.isFinished == true || pod?.isTerminating == true
+        // A free Lease may be taken at any moment by a target that lives; one that nobody has touched for a whole
+        // duration, or that a pod which is gone did not take, will not.
+        let duration = max(lease.duration, self.facts.spec.leaseDuration)
+        guard lease.isFree ? (isGone || lease.unchangedFor >= duration) : lease.unchangedFor >= duration else {
+            self.plan.wake(at: self.now.addingTimeInterval((duration - lease.unchangedFor).seconds))
+            return
+        }
+        // An old primary that was taken back may need long to come up, and nobody else has all of its data.
+        guard isGone || pod?.isReady != true || !self.isFit(target) || transition.kind == .switchover else { return }
+        guard let best = self.successor(excluding: target, minimum: transition.shutdownLSN) else { return }
+        let now = self.now
+        self.decide(
+            PlannedEvent(warning: "Superseded", "\(target) did not become primary, \(best) does"),
+            guards: [.leaseUnchanged],
+            resting: target
+        ) { status in
+            status.term += 1
+            status.primary = best
+            status.transition?.kind = best == transition.from ? .rollback : transition.kind
+            status.transition?.to = best
+            status.transition?.reason = .candidateLost
+            status.transition?.phaseStartedAt = Timestamp(now, precision: .microseconds)
+        }
+    }
+
+    // MARK: Following
+
+    private mutating func follow(_ transition: Transition) {
+        self.plan.budgets.isFrozen = true
+        guard let primary = self.status.primary else { return }
+        let isLost = self.facts.lease?.isLapsed == true || self.facts.pods[primary] == nil
+        let deadline = transition.phaseStart(or: self.now)
+            .addingTimeInterval(self.configuration.followTimeoutSeconds)
+        // The checkpoint shortens a later crash recovery and rewind; nobody waits for it.
+        self.call(.checkpoint(instance: primary, count: 1))
+        guard self.doAllFollow || isLost || self.now >= deadline else {
+            self.plan.wake(at: deadline)
+            return
+        }
+        let gap = self.facts.writeGapMilliseconds
+        let now = self.now
+        self.decide(
+            PlannedEvent("\(transition.kind.rawValue)Finished", "\(primary) is primary, \(transition.from) was")
+        ) { status in
+            status.transition = nil
+            status.lastTransition = FinishedTransition(
+                kind: transition.kind,
+                from: transition.from,
+                to: primary,
+                reason: transition.reason,
+                finishedAt: Timestamp(now),
+                writeGapMilliseconds: gap
+            )
+        }
+    }
+
+    /// Whether every other member that has a pod streams on the new primary's timeline.
+    private var doAllFollow: Bool {
+        guard let primary = self.status.primary, self.facts.isPrimaryServing,
+            let timeline = self.facts.report(of: primary)?.timeline
+        else { return false }
+        return self.status.members.allSatisfy { member in
+            guard member != primary, let pod = self.facts.pods[member], pod.node != nil, !pod.isTerminating else {
+                return true
+            }
+            guard let report = self.facts.report(of: member) else { return false }
+            return report.role == .replica && report.isStreaming && report.timeline == timeline
+        }
+    }
+}
+
+extension Transition {
+    func phaseStart(or fallback: Date) -> Date { self.phaseStartedAt?.date ?? self.startedAt?.date ?? fallback }
+}
+
+extension Duration {
+    var seconds: Double {
+        let (seconds, attoseconds) = self.components
+        return Double(seconds) + Double(attoseconds) / 1e18
+    }
+}

@@ -1,0 +1,47 @@
+public import PostgresClusterAPI
+public import struct Foundation.Date
+
+/// Something to ask of an instance.
+///
+/// Every one may be asked again: it then does, or answers, the same.
+public enum InstanceCall: Sendable, Hashable {
+    /// `CHECKPOINT`, so many times; answers with the position of the log afterwards.
+    case checkpoint(instance: String, count: Int)
+    /// Get ready to become primary: reserve slots for these instances.
+    case prepare(instance: String, term: Int64, slots: [String])
+    /// Wait until this has been replayed.
+    case awaitReplay(instance: String, lsn: LSN)
+    /// Stop being primary in this term; answers with the end of the shutdown checkpoint record.
+    case demote(instance: String, term: Int64)
+    /// Become primary in this term, if so much has been replayed.
+    case promote(instance: String, term: Int64, minimumLSN: LSN?)
+
+    /// Whom it is asked of.
+    public var instance: String {
+        switch self {
+        case .checkpoint(let instance, _), .prepare(let instance, _, _), .awaitReplay(let instance, _),
+            .demote(let instance, _), .promote(let instance, _, _):
+            instance
+        }
+    }
+}
+
+/// How a call stands.
+///
+/// The shell keeps this in memory only: a leader that knows nothing asks again.
+public enum CallState: Sendable, Hashable {
+    /// Under way.
+    case running
+    /// Done; with a position of the log when the call answers with one.
+    case done(LSN?)
+    /// Failed, and may be tried again from then on.
+    case failed(reason: String, retryAt: Date)
+
+    /// Whether it is done.
+    public var isDone: Bool {
+        switch self {
+        case .done: true
+        case .running, .failed: false
+        }
+    }
+}
