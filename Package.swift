@@ -82,6 +82,7 @@ let package = Package(
 
         // Ground floor
         library("JSON"),
+        library("JSONYAML", ["JSON", .yams]),
         library("EventLoop", ["CLinux", .product(name: "HeapModule", package: "swift-collections")]),
         library("HTTPClient", ["CLibCurl", "EventLoop", .logging]),
         library("PostgresClient", ["CLibPQ", "EventLoop", .logging]),
@@ -164,6 +165,7 @@ let package = Package(
             swiftSettings: commonSettings
         ),
         tests("JSONTests", ["JSON"]),
+        tests("JSONYAMLTests", ["JSONYAML", "JSON"]),
         tests("EventLoopTests", ["EventLoop"]),
         tests("HTTPClientTests", ["HTTPClient", "ScriptedServer", "Certificates", "EventLoop", .nioCore, .nioPosix, .nioHTTP1]),
         tests("PostgresClientTests", ["PostgresClient", "EventLoop"]),
@@ -205,8 +207,8 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "KubernetesServer", "ProcessNode",
-                "EventLoop", "JSON", "CLinux", .logging, .yams,
+                "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "EventLoop", "JSON", "JSONYAML",
+                .logging,
             ]
         ),
     ],

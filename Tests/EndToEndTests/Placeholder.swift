@@ -1,1 +1,1 @@
-// EndToEnd
+// later
