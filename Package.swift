@@ -133,7 +133,7 @@ let package = Package(
             "ProcessNode",
             [
                 "CLinux", "Certificates", "KubernetesClient", "KubernetesController", "HTTPClient", "EventLoop", "JSON",
-                .asyncAlgorithms, .collections, .logging, .serviceLifecycle, .nioCore, .nioPosix, .hummingbird,
+                .asyncAlgorithms, .collections, .logging, .serviceLifecycle, .nioCore, .nioPosix, .nioSSL, .hummingbird,
                 .hummingbirdTLS,
             ]
         ),

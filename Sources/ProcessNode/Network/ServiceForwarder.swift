@@ -37,6 +37,11 @@ final class ServiceForwarder: Sendable {
         self.logger = logger
     }
 
+    /// A forwarder on the threads that all of NIO shares.
+    static func shared(logger: Logger) -> ServiceForwarder {
+        ServiceForwarder(group: .singletonMultiThreadedEventLoopGroup, logger: logger)
+    }
+
     /// Takes over a new table: listens where it must, and resets connections to endpoints that are gone.
     func apply(_ table: ForwardingTable) {
         let (closed, lost) = self.state.withLock { state in

@@ -97,7 +97,8 @@ extension PodWorker {
             group.cancelAll()
             if let exit { return exit }
             process.signal(SIGKILL)
-            return ContainerExit(code: 137, finishedAt: .now)
+            // Not structured: being cancelled must not keep us from waiting until the volumes are out of use.
+            return await Task { await process.waitForExit() }.value ?? ContainerExit(code: 137, finishedAt: .now)
         }
     }
 

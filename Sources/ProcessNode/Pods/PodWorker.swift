@@ -85,7 +85,9 @@ actor PodWorker {
         }
     }
 
-    /// Ends the pod: SIGTERM now, SIGKILL after `grace`. Called again it can only make the end come sooner.
+    /// Ends the pod: SIGTERM now, SIGKILL after `grace`.
+    ///
+    /// Called again it can only make the end come sooner.
     func end(_ ending: Ending, after grace: Duration) {
         if self.ending == nil || ending != .nodeShutdown { self.ending = ending }
         let deadline = ContinuousClock.now + grace

@@ -5,6 +5,9 @@ internal import NIOPosix
 struct TCPProbe: Sendable {
     let group: any EventLoopGroup
 
+    /// On the threads that all of NIO shares.
+    static var shared: TCPProbe { TCPProbe(group: .singletonMultiThreadedEventLoopGroup) }
+
     /// Connects once; nil when that worked, else what was wrong.
     func problem(connectingTo host: String, _ port: Int, timeout: Duration) async -> String? {
         do {

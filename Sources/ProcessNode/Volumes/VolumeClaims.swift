@@ -11,7 +11,9 @@ struct VolumeClaims: Sendable {
     /// A directory that is ours until it is given back.
     struct Attachment: Sendable {
         var path: String
-        /// Holds the lock. Given to every container that mounts the volume, so that the lock outlives an agent that
+        /// Holds the lock.
+        ///
+        /// Given to every container that mounts the volume, so that the lock outlives an agent that
         /// was killed for as long as any process of such a container does.
         var lock: Int32
 
