@@ -84,14 +84,14 @@ let package = Package(
         library("JSON"),
         library("JSONYAML", ["JSON", .yams]),
         library("EventLoop", ["CLinux", .product(name: "HeapModule", package: "swift-collections")]),
-        library("HTTPClient", ["CLibCurl", "EventLoop", .logging]),
+        library("HTTPClient", ["CLibCurl", "EventLoop"]),
         library("PostgresClient", ["CLibPQ", "EventLoop", .logging]),
 
         // Kubernetes
-        library("KubernetesClient", ["HTTPClient", "EventLoop", "JSON", .logging, .metrics, .yams]),
+        library("KubernetesClient", ["HTTPClient", "EventLoop", "JSON", .logging, .yams]),
         library(
             "KubernetesController",
-            ["KubernetesClient", "JSON", .asyncAlgorithms, .collections, .logging, .metrics, .serviceLifecycle]
+            ["KubernetesClient", "EventLoop", "JSON", .collections, .logging, .serviceLifecycle]
         ),
 
         // What Drover is

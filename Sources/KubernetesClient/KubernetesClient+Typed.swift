@@ -33,7 +33,7 @@ extension KubernetesClient {
     ) async throws(KubernetesError) -> (items: [T], resourceVersion: String) {
         var items: [T] = []
         let version = try await self.listPages(type, namespace: namespace, selector: selector, pageSize: pageSize) {
-            items.append(contentsOf: $0)
+            items.append(contentsOf: $0.items)
         }
         return (items, version)
     }
@@ -45,7 +45,7 @@ extension KubernetesClient {
         namespace: String? = nil,
         selector: Selector = .everything,
         pageSize: Int = 500,
-        onPage: (_ items: [T]) -> Void
+        onPage: (ListPage<T>) -> Void
     ) async throws(KubernetesError) -> String {
         let path = try ResourcePath(T.resourceType, namespace: namespace)
         return try await self.eachPage(path, selector: selector, pageSize: pageSize) { body throws(KubernetesError) in
@@ -53,7 +53,7 @@ extension KubernetesClient {
             for problem in page.problems {
                 self.logUndecodable(type.resourceType, problem)
             }
-            onPage(page.items)
+            onPage(ListPage(items: page.items, undecodable: page.problems.map(\.key)))
             return page.metadata
         }
     }

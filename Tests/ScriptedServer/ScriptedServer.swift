@@ -2,14 +2,14 @@ internal import NIOCore
 internal import NIOPosix
 
 /// A TCP server on a free port of the loopback whose connections are played by the test.
-public struct ScriptedServer: Sendable {
-    public let port: Int
+package struct ScriptedServer: Sendable {
+    package let port: Int
 
-    public var url: String { "http://127.0.0.1:\(self.port)" }
+    package var url: String { "http://127.0.0.1:\(self.port)" }
 
     /// Runs `body` against a server that plays `script` on every connection; a script that returns closes its
     /// connection, one that throws (because the client has gone, for example) too.
-    public static func with<R>(
+    package static func with<R>(
         _ script: @escaping @Sendable (ScriptedConnection) async throws -> Void,
         _ body: (ScriptedServer) async throws -> R
     ) async throws -> R {
@@ -53,17 +53,17 @@ public struct ScriptedServer: Sendable {
 }
 
 /// One request as it came.
-public struct ScriptedRequest: Sendable {
-    public var method: String
+package struct ScriptedRequest: Sendable {
+    package var method: String
     /// Path and query.
-    public var target: String
-    public var headers: [String: String]
-    public var body: String
+    package var target: String
+    package var headers: [String: String]
+    package var body: String
 
-    public var path: String { String(self.target.prefix { $0 != "?" }) }
+    package var path: String { String(self.target.prefix { $0 != "?" }) }
 
     /// The query, with percent-encoding undone for the characters tests use.
-    public func query(_ name: String) -> String? {
+    package func query(_ name: String) -> String? {
         for pair in self.target.drop(while: { $0 != "?" }).dropFirst().split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2, parts[0] == name else { continue }
@@ -73,8 +73,8 @@ public struct ScriptedRequest: Sendable {
     }
 }
 
-/// One connection, from the server's side. For one task.
-public final class ScriptedConnection: @unchecked Sendable {
+/// One connection, from the server's side; for one task.
+package final class ScriptedConnection: @unchecked Sendable {
     private let channel: any Channel
     private var inbound: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
     private let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
@@ -91,7 +91,7 @@ public final class ScriptedConnection: @unchecked Sendable {
     }
 
     /// The next request, or nil when the client has closed the connection.
-    public func next() async throws -> ScriptedRequest? {
+    package func next() async throws -> ScriptedRequest? {
         var headEnd: Int?
         while true {
             headEnd = Self.endOfHead(self.buffer)
@@ -119,12 +119,12 @@ public final class ScriptedConnection: @unchecked Sendable {
     }
 
     /// Sends text as it is.
-    public func write(_ text: String) async throws {
+    package func write(_ text: String) async throws {
         try await self.outbound.write(ByteBuffer(string: text))
     }
 
     /// Sends a complete answer.
-    public func answer(
+    package func answer(
         _ status: Int,
         headers: [(String, String)] = [],
         _ body: String = ""
@@ -134,27 +134,27 @@ public final class ScriptedConnection: @unchecked Sendable {
     }
 
     /// Sends a complete answer of status 200.
-    public func answer(_ body: String) async throws {
+    package func answer(_ body: String) async throws {
         try await self.answer(200, body)
     }
 
     /// Begins an answer in chunks.
-    public func beginChunks(_ status: Int = 200) async throws {
+    package func beginChunks(_ status: Int = 200) async throws {
         try await self.write("HTTP/1.1 \(status) Status\r\nTransfer-Encoding: chunked\r\n\r\n")
     }
 
     /// Sends one chunk.
-    public func chunk(_ text: String) async throws {
+    package func chunk(_ text: String) async throws {
         try await self.write("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n")
     }
 
     /// Ends an answer in chunks.
-    public func endChunks() async throws {
+    package func endChunks() async throws {
         try await self.write("0\r\n\r\n")
     }
 
     /// Waits until the client closes the connection.
-    public func waitForClose() async throws {
+    package func waitForClose() async throws {
         while try await self.more() {}
     }
 

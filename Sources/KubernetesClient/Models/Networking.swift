@@ -271,3 +271,6 @@ public struct EndpointPort: Codable, Hashable, Sendable {
         self.appProtocol = appProtocol
     }
 }
+
+/// A stable address for pods, under a name that does not clash with ServiceLifecycle's.
+public typealias KubernetesService = Service
