@@ -20,6 +20,7 @@ extension Target.Dependency {
     static let collections = product(name: "Collections", package: "swift-collections")
     static let crypto = product(name: "Crypto", package: "swift-crypto")
     static let hummingbird = product(name: "Hummingbird", package: "hummingbird")
+    static let hummingbirdCore = product(name: "HummingbirdCore", package: "hummingbird")
     static let hummingbirdHTTP2 = product(name: "HummingbirdHTTP2", package: "hummingbird")
     static let hummingbirdTLS = product(name: "HummingbirdTLS", package: "hummingbird")
     static let logging = product(name: "Logging", package: "swift-log")
@@ -124,8 +125,8 @@ let package = Package(
         library(
             "KubernetesServer",
             [
-                "JSON", "Certificates", "EventLoop", .asyncAlgorithms, .collections, .crypto, .hummingbird,
-                .hummingbirdHTTP2, .hummingbirdTLS, .httpTypes, .logging, .nioCore, .nioPosix, .nioSSL,
+                "JSON", "Certificates", "EventLoop", "HTTPClient", .asyncAlgorithms, .collections, .crypto,
+                .hummingbirdCore, .hummingbirdHTTP2, .httpTypes, .logging, .nioCore, .nioPosix, .nioSSL,
                 .serviceLifecycle, .x509, .asn1,
             ]
         ),

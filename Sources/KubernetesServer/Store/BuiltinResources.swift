@@ -49,7 +49,7 @@ extension ResourceDefinition {
     ) -> ResourceDefinition {
         var definition = ResourceDefinition(
             name: name,
-            versions: [Version(name: "v1")],
+            versions: [Version(name: "v1", fields: .builtIn(group: name.group, kind: kind))],
             kind: kind,
             singular: singular,
             isNamespaced: namespaced

@@ -14,6 +14,16 @@ extension ObjectStore {
         selector: ObjectSelector = .everything,
         from start: WatchStart = .existing
     ) throws(StatusError) -> AsyncStream<WatchEvent> {
+        try self.openWatch(resource, namespace: namespace, selector: selector, from: start).events
+    }
+
+    /// The same, with a way to end the stream from elsewhere.
+    func openWatch(
+        _ resource: GroupResource,
+        namespace: String?,
+        selector: ObjectSelector,
+        from start: WatchStart
+    ) throws(StatusError) -> (events: AsyncStream<WatchEvent>, stop: @Sendable () -> Void) {
         let (stream, continuation) = AsyncStream.makeStream(
             of: WatchEvent.self,
             bufferingPolicy: .bufferingOldest(self.configuration.watchBufferLimit)
@@ -51,7 +61,7 @@ extension ObjectStore {
         continuation.onTermination = { [weak self] _ in
             self?.state.withLock { state in _ = state.tables[resource]?.watchers.removeValue(forKey: id) }
         }
-        return stream
+        return (events: stream, stop: { continuation.finish() })
     }
 
     /// Tells every watcher how far it has come; called from time to time by the server.

@@ -44,6 +44,10 @@ package struct ResourceDefinition: Sendable {
         package var schema: JSONValue?
         /// `additionalPrinterColumns`.
         package var printerColumns: JSONValue?
+        /// The schema, ready for use; nil for built-in kinds.
+        var structural: StructuralSchema?
+        /// How lists merge and who owns what.
+        var fields: FieldSchema
     }
 
     package var name: GroupResource
@@ -66,6 +70,9 @@ package struct ResourceDefinition: Sendable {
 
     /// The version objects are stored in and shown as when nothing else is asked for.
     package var storageVersion: String { self.versions.first?.name ?? "v1" }
+
+    /// One of the served versions.
+    func version(_ name: String) -> Version? { self.versions.first { $0.name == name } }
 
     /// `apiVersion` of stored objects.
     package var apiVersion: String {
@@ -95,10 +102,14 @@ extension ResourceDefinition {
         self.init(
             name: GroupResource(plural, group: group),
             versions: ordered.map { version in
-                Version(
+                let schema = version[path: ["schema", "openAPIV3Schema"]]
+                let structural = schema.flatMap { try? StructuralSchema.root(parsing: $0) }
+                return Version(
                     name: version["name"]?.stringValue ?? "v1",
-                    schema: version[path: ["schema", "openAPIV3Schema"]],
-                    printerColumns: version["additionalPrinterColumns"]
+                    schema: schema,
+                    printerColumns: version["additionalPrinterColumns"],
+                    structural: structural,
+                    fields: structural?.fieldSchema() ?? .builtIn(group: group, kind: kind)
                 )
             },
             kind: kind,
