@@ -37,7 +37,7 @@ struct LogReader {
                 self.stage = self.options.follow ? .following(self.log.changes().makeAsyncIterator()) : .ended
                 piece = self.begin()
             case .following(var changes):
-                self.stage = await changes.next() == nil ? .ended : .following(changes)
+                self.stage = await changes.next(isolation: #isolation) == nil ? .ended : .following(changes)
                 piece = Array(self.readOn().joined())
             case .ended:
                 return nil

@@ -36,7 +36,7 @@ struct NodeRegistration: Sendable {
     /// Makes the Node object, or brings the labels of the one that is there up to date.
     ///
     /// What others have put there, such as a cordon, stays.
-    func register() async throws -> Node {
+    func register() async throws(KubernetesError) -> Node {
         let labels = Self.labels(self.configuration)
         let node = Node(metadata: ObjectMeta(name: self.configuration.name, labels: labels))
         do {

@@ -87,11 +87,19 @@ struct VolumeProvisioner: Sendable {
                 ],
             ],
         ]
+        if try await self.create(volume) {
+            self.logger.info("provisioned a volume", metadata: ["claim": "\(claim.key)", "volume": "\(name)"])
+        }
+    }
+
+    /// Creates a volume's object; false when it was there.
+    private func create(_ volume: JSONValue) async throws(KubernetesError) -> Bool {
         do {
             _ = try await self.client.createObject(PersistentVolume.resourceType, volume)
-            self.logger.info("provisioned a volume", metadata: ["claim": "\(claim.key)", "volume": "\(name)"])
-        } catch  where error.code == .alreadyExists {
-            return
+            return true
+        } catch {
+            guard error.code == .alreadyExists else { throw error }
+            return false
         }
     }
 
