@@ -178,8 +178,17 @@ let package = Package(
             "KubernetesControllerTests",
             ["KubernetesController", "KubernetesClient", "KubernetesServer", "ScriptedServer", "EventLoop", "JSON", .logging]
         ),
-        tests("PostgresClusterAPITests", ["PostgresClusterAPI", "KubernetesClient", "JSON", .yams]),
-        tests("InstanceAPITests", ["InstanceAPI", "EventLoop", "JSON"]),
+        tests(
+            "PostgresClusterAPITests",
+            ["PostgresClusterAPI", "KubernetesClient", "KubernetesServer", "JSON", .yams]
+        ),
+        tests(
+            "InstanceAPITests",
+            [
+                "InstanceAPI", "PostgresClusterAPI", "Certificates", "HTTPClient", "EventLoop", "JSON", .nioCore, .nioPosix,
+                .nioHTTP1, .nioSSL,
+            ]
+        ),
         tests("ClusterPlanningTests", ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]),
         tests("CertificatesTests", ["Certificates", .x509, .asn1, .crypto]),
         tests(
