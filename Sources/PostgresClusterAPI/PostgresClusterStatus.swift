@@ -142,7 +142,8 @@ extension PostgresClusterStatus {
 /// The merge patch (RFC 7386) between two documents without nulls; nil when they are equal.
 private func difference(from old: JSONValue, to new: JSONValue) -> JSONValue? {
     guard let oldMembers = old.objectValue, let newMembers = new.objectValue else {
-        return old == new ? nil : new
+        // Spelled out, because a bare nil in a conditional expression would become JSON's null.
+        return old == new ? Optional<JSONValue>.none : new
     }
     var patch: [String: JSONValue] = [:]
     for key in oldMembers.keys where newMembers[key] == nil {
@@ -157,7 +158,7 @@ private func difference(from old: JSONValue, to new: JSONValue) -> JSONValue? {
             patch[key] = change
         }
     }
-    return patch.isEmpty ? nil : .object(patch)
+    return patch.isEmpty ? Optional<JSONValue>.none : .object(patch)
 }
 
 /// What an instance is, in PostgreSQL's terms.

@@ -43,10 +43,12 @@ private let later = Timestamp(Date(timeIntervalSince1970: 1_800_000_060))
     @Test func patchesOnlyWhatChangedAndRemovesWhatIsGone() throws {
         let old = self.example
         var new = old
-        #expect(try new.mergePatch(from: old) == [:])
+        let same = try new.mergePatch(from: old)
+        #expect(same == [:])
         new.transition = nil
         new.term = 8
-        #expect(try new.mergePatch(from: old) == ["transition": nil, "term": 8])
+        let moved = try new.mergePatch(from: old)
+        #expect(moved == ["transition": nil, "term": 8])
         new = old
         new.transition?.shutdownLSN = nil
         new.transition?.phase = .following
