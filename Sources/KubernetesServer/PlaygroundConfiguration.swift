@@ -17,6 +17,8 @@ public struct PlaygroundConfiguration: Sendable {
     public var bookmarkInterval: Duration = .seconds(30)
     /// Whether the built-in controllers run (scheduler, budgets, garbage collection and so on).
     public var runsControllers = true
+    /// How long a node may be silent before it counts as unreachable.
+    public var nodeMonitorGracePeriod: Duration = .seconds(40)
 
     /// Makes a configuration with the defaults.
     public init() {}

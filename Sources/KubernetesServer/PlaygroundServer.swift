@@ -72,7 +72,7 @@ public final class PlaygroundServer: Service, Sendable {
                 }
                 group.addTask { await self.sendBookmarks() }
                 if self.configuration.runsControllers {
-                    group.addTask { try await self.runControllers() }
+                    group.addTask { await self.runControllers() }
                 }
                 try await group.next()
                 group.cancelAll()
@@ -119,8 +119,13 @@ public final class PlaygroundServer: Service, Sendable {
         }
     }
 
-    private func runControllers() async throws {
-        try await gracefulShutdown()
+    private func runControllers() async {
+        var configuration = BuiltInControllers.Configuration()
+        configuration.rootCertificatePEM = self.identity.authority.certificatePEM
+        configuration.podCIDRBlock = "\(self.configuration.podPrefix).0.0/16"
+        configuration.nodeMonitorGracePeriod = self.configuration.nodeMonitorGracePeriod
+        let controllers = BuiltInControllers(store: self.store, configuration: configuration, logger: self.logger)
+        await cancelWhenGracefulShutdown { await controllers.run() }
     }
 
     // MARK: Address
