@@ -202,7 +202,10 @@ let package = Package(
                 "KubernetesClient", "HTTPClient", "EventLoop", "JSON", .logging,
             ]
         ),
-        tests("KubernetesServerTests", ["KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]),
+        tests(
+            "KubernetesServerTests",
+            ["KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .crypto, .logging, .nioCore]
+        ),
         tests(
             "ProcessNodeTests",
             [

@@ -71,6 +71,9 @@ public final class PlaygroundServer: Service, Sendable {
                     }
                 }
                 group.addTask { await self.sendBookmarks() }
+                group.addTask {
+                    await cancelWhenGracefulShutdown { await CustomResourceCleaner(store: self.store).run() }
+                }
                 if self.configuration.runsControllers {
                     group.addTask { await self.runControllers() }
                 }

@@ -168,7 +168,7 @@ struct KubectlTests {
 
     @Test func changesLabelsAnnotationsAndPatches() async throws {
         try await self.withKubectl { _, kubectl in
-            _ = self.succeed(try await kubectl("create", "configmap", "c", "--from-literal=k=v"))
+            _ = self.succeed(try await kubectl("create", "-f", "-", input: Self.configMap("v")))
             _ = self.succeed(try await kubectl("label", "cm", "c", "team=db"))
             #expect(self.succeed(try await kubectl("get", "cm", "-l", "team=db", "-o", "name")).contains("configmap/c"))
             _ = self.succeed(try await kubectl("label", "cm", "c", "team-"))
@@ -196,13 +196,29 @@ struct KubectlTests {
 
     @Test func editsWithAnEditor() async throws {
         try await self.withKubectl { _, kubectl in
-            _ = self.succeed(try await kubectl("create", "configmap", "c", "--from-literal=k=old"))
+            _ = self.succeed(try await kubectl("create", "-f", "-", input: Self.configMap("old")))
             let editor = try kubectl.file("editor", "#!/bin/sh\nsed -i 's/k: old/k: new/' \"$1\"\n", isExecutable: true)
             let edited = try await kubectl("edit", "cm", "c", environment: ["KUBE_EDITOR": editor])
             #expect(self.succeed(edited).contains("edited"))
             #expect(self.succeed(try await kubectl("get", "cm", "c", "-o", "jsonpath={.data.k}")) == "new")
         }
     }
+
+    private static func configMap(_ value: String) -> String {
+        """
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: c, namespace: default}
+        data: {k: \(value)}
+        """
+    }
+
+    private static let budget = """
+        apiVersion: policy/v1
+        kind: PodDisruptionBudget
+        metadata: {name: db, namespace: default}
+        spec: {minAvailable: 1, selector: {matchLabels: {app: db}}}
+        """
 
     private static let node = """
         {"apiVersion":"v1","kind":"Node","metadata":{"name":"node-a","labels":{"kubernetes.io/hostname":"node-a"}},
@@ -262,7 +278,7 @@ struct KubectlTests {
                 _ = self.succeed(try await kubectl("apply", "-f", "-", input: Self.node))
                 _ = self.succeed(try await kubectl("create", "-f", "-", input: Self.pod("p")))
                 try await self.makeReady("p", kubectl)
-                _ = self.succeed(try await kubectl("create", "pdb", "db", "--selector=app=db", "--min-available=1"))
+                _ = self.succeed(try await kubectl("create", "-f", "-", input: Self.budget))
                 let output = try await kubectl("drain", "node-a", "--force", "--timeout=3s")
                 #expect(!output.isSuccess)
                 #expect(output.text.contains("disruption budget"), "\(output.text)")

@@ -23,6 +23,11 @@ final class Admission: Sendable {
             self.labelNamespace(&object)
             object["spec"] = ["finalizers": ["kubernetes"]]
             object["status"] = ["phase": "Active"]
+        case .customResourceDefinitions:
+            let finalizers = StoredObject.finalizers(of: object).filter { $0 != CustomResourceCleaner.finalizer }
+            object[path: ["metadata", "finalizers"]] = .array(
+                (finalizers + [CustomResourceCleaner.finalizer]).map { .string($0) }
+            )
         case .persistentVolumes: object["status"] = ["phase": "Pending"]
         case .persistentVolumeClaims:
             object["status"] = ["phase": "Pending"]
