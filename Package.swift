@@ -168,7 +168,13 @@ let package = Package(
         tests("JSONTests", ["JSON"]),
         tests("JSONYAMLTests", ["JSONYAML", "JSON"]),
         tests("EventLoopTests", ["EventLoop"]),
-        tests("HTTPClientTests", ["HTTPClient", "ScriptedServer", "Certificates", "EventLoop", .nioCore, .nioPosix, .nioHTTP1]),
+        tests(
+            "HTTPClientTests",
+            [
+                "HTTPClient", "ScriptedServer", "Certificates", "EventLoop", .hummingbird, .hummingbirdHTTP2,
+                .hummingbirdTLS, .nioCore, .nioSSL,
+            ]
+        ),
         tests("PostgresClientTests", ["PostgresClient", "EventLoop"]),
         tests(
             "KubernetesClientTests",

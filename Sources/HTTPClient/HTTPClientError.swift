@@ -30,7 +30,9 @@ public struct HTTPClientError: Error, Sendable, CustomStringConvertible {
     public var code: Code
     /// Details for people, without credentials.
     public var message: String
-    /// Whether any of the request may have reached the server. When false it is safe to try anything again.
+    /// Whether any of the request may have reached the server.
+    ///
+    /// When false it is safe to try anything again.
     public var requestWasSent: Bool
 
     /// Makes an error.

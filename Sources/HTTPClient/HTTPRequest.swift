@@ -40,7 +40,9 @@ public struct HTTPRequest: Sendable {
     public var method: HTTPMethod
     /// An absolute `http` or `https` URL, already percent-encoded.
     public var url: String
-    /// Sent in this order. `Host`, `Content-Length` and `Expect` are made by the client.
+    /// Sent in this order.
+    ///
+    /// `Host`, `Content-Length` and `Expect` are made by the client.
     public var headers: [(name: String, value: String)]
     /// The body; nil sends none.
     public var body: [UInt8]?

@@ -6,7 +6,9 @@ public struct TLSSettings: Sendable, Hashable, CustomStringConvertible {
     public var certificatePEM: String?
     /// The client certificate's key, PEM.
     public var keyPEM: String?
-    /// Whether the server's certificate is verified at all. False is for `insecure-skip-tls-verify` only.
+    /// Whether the server's certificate is verified at all.
+    ///
+    /// False is for `insecure-skip-tls-verify` only.
     public var verifyPeer: Bool
     /// The name the server's certificate must have, when it is not the URL's host.
     public var serverName: String?

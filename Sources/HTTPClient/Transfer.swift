@@ -1,8 +1,9 @@
 internal import CLibCurl
 internal import EventLoop
 
-/// One transfer and what has come of it. Touched on the loop's thread only; the engine owns it, libcurl's callbacks
-/// borrow it.
+/// One transfer and what has come of it.
+///
+/// Touched on the loop's thread only; the engine owns it, libcurl's callbacks borrow it.
 final class Transfer {
     typealias Answer<Value> = CheckedContinuation<Result<Value, HTTPClientError>, Never>
 

@@ -22,15 +22,17 @@ actor TransferEngine {
 
     nonisolated let loop: EventLoop
     private let maximumConnectionsPerHost: Int?
+    private let multiplexes: Bool
     private var multi: MultiHandle?
     private var transfers: [UInt64: Transfer] = [:]
     private var sockets: [Int32: EventLoop.RegistrationID] = [:]
     private var timer: EventLoop.TimerID?
     private var isShutDown = false
 
-    init(loop: EventLoop, maximumConnectionsPerHost: Int?) {
+    init(loop: EventLoop, maximumConnectionsPerHost: Int?, multiplexes: Bool) {
         self.loop = loop
         self.maximumConnectionsPerHost = maximumConnectionsPerHost
+        self.multiplexes = multiplexes
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe self.loop.asUnownedSerialExecutor() }
@@ -73,7 +75,9 @@ actor TransferEngine {
         }
     }
 
-    /// Removes a transfer, finished or not. Whoever still waits for it gets `cancelled`.
+    /// Removes a transfer, finished or not.
+    ///
+    /// Whoever still waits for it gets `cancelled`.
     func cancel(_ id: UInt64) {
         self.end(id, HTTPClientError(code: .cancelled, message: "the request was cancelled", requestWasSent: true))
     }
@@ -218,7 +222,7 @@ actor TransferEngine {
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         _ = unsafe drover_multi_setopt_pointer(raw, CURLMOPT_SOCKETDATA, context)
         _ = unsafe drover_multi_setopt_pointer(raw, CURLMOPT_TIMERDATA, context)
-        _ = unsafe drover_multi_setopt_long(raw, CURLMOPT_PIPELINING, Int(CURLPIPE_MULTIPLEX))
+        _ = unsafe drover_multi_setopt_long(raw, CURLMOPT_PIPELINING, self.multiplexes ? Int(CURLPIPE_MULTIPLEX) : 0)
         if let most = self.maximumConnectionsPerHost {
             _ = unsafe drover_multi_setopt_long(raw, CURLMOPT_MAX_HOST_CONNECTIONS, most)
         }

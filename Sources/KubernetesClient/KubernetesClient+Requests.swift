@@ -4,13 +4,16 @@ public import JSON
 internal import Logging
 
 extension KubernetesClient {
-    /// Sends any request and gives the answer's body as JSON, for what has no method here. Not repeated unless it
-    /// reads.
+    /// Sends any request and gives the answer's body as JSON, for what has no method here.
+    ///
+    /// Not repeated unless it reads.
     /// - Parameters:
     ///   - method: such as `GET`.
     ///   - path: path and query, percent-encoded, such as `/version`.
+    ///   - body: what to send.
     ///   - contentType: of the body.
     /// - Returns: the body, or `.null` when it is empty; text that is no JSON comes as a string.
+    /// - Throws: ``KubernetesError``.
     public func raw(
         method: String,
         path: String,

@@ -5,9 +5,8 @@ internal import Logging
 
 extension KubernetesClient {
     /// Reads one object.
-    /// - Parameters:
-    ///   - name: the object's name.
-    ///   - namespace: its namespace; nil for kinds without.
+    ///
+    /// The namespace is nil for kinds without.
     public func get<T: KubernetesResource>(
         _ type: T.Type,
         _ name: String,
@@ -21,7 +20,9 @@ extension KubernetesClient {
     ///
     /// Objects that do not decode are left out and logged, so that one bad object does not hide the others.
     /// - Parameters:
+    ///   - type: the kind.
     ///   - namespace: nil for all namespaces.
+    ///   - selector: which objects are meant.
     ///   - pageSize: objects per request.
     /// - Returns: the objects, and the resourceVersion to watch from.
     /// - Throws: ``KubernetesError``; `expired` when the list changed too much between two pages.
@@ -39,7 +40,14 @@ extension KubernetesClient {
     }
 
     /// Reads all objects of a kind that match, and gives each page away, so that they need not all be held at once.
+    /// - Parameters:
+    ///   - type: the kind.
+    ///   - namespace: nil for all namespaces.
+    ///   - selector: which objects are meant.
+    ///   - pageSize: objects per request.
+    ///   - onPage: takes each page.
     /// - Returns: the resourceVersion to watch from.
+    /// - Throws: ``KubernetesError``; `expired` when the list changed too much between two pages.
     public func listPages<T: KubernetesResource>(
         _ type: T.Type,
         namespace: String? = nil,
@@ -59,7 +67,6 @@ extension KubernetesClient {
     }
 
     /// Creates an object; its own namespace counts unless another is given.
-    /// - Returns: the object as the server has it.
     public func create<T: KubernetesResource>(
         _ object: T,
         namespace: String? = nil
@@ -69,7 +76,9 @@ extension KubernetesClient {
         return try self.decode(try await self.perform(call).body)
     }
 
-    /// Replaces an object whole (PUT). For types that are complete only, such as `Lease`: fields that the type does not
+    /// Replaces an object whole (PUT).
+    ///
+    /// For types that are complete only, such as `Lease`: fields that the type does not
     /// know are lost. Its resourceVersion, when set, is a precondition.
     public func update<T: KubernetesResource>(_ object: T) async throws(KubernetesError) -> T {
         try await self.replace(object, subresource: nil)
@@ -91,8 +100,7 @@ extension KubernetesClient {
         return try self.decode(try await self.perform(call).body)
     }
 
-    /// Changes part of an object.
-    /// - Parameter subresource: such as `status`.
+    /// Changes part of an object, or of a subresource such as `status`.
     public func patch<T: KubernetesResource>(
         _ type: T.Type,
         _ name: String,
@@ -104,11 +112,19 @@ extension KubernetesClient {
         return try self.decode(try await self.perform(Call(path, patch)).body)
     }
 
-    /// Server-side apply: makes the fields of `configuration` so, and removes those this manager had set before and
-    /// sets no more. Creates the object when it does not exist.
+    /// Makes the fields of `configuration` so, by server-side apply.
+    ///
+    /// Removes the fields that this manager had set before and sets no more; creates the object when it does not exist.
     /// - Parameters:
-    ///   - configuration: the fields to own; `apiVersion`, `kind` and `metadata.name` are added.
+    ///   - type: the kind.
+    ///   - name: the object's name.
+    ///   - namespace: its namespace; nil for kinds without.
+    ///   - configuration: the fields to own; `apiVersion`, `kind`, `metadata.name` and namespace are added.
+    ///   - fieldManager: who owns the fields.
     ///   - force: takes fields from other managers instead of failing with `conflict`.
+    ///   - subresource: such as `status`.
+    /// - Returns: the object as the server has it.
+    /// - Throws: ``KubernetesError``; `conflict` when another manager owns one of the fields.
     public func apply<T: KubernetesResource>(
         _ type: T.Type,
         _ name: String,
@@ -123,8 +139,10 @@ extension KubernetesClient {
         return try self.decode(try await self.perform(call).body)
     }
 
-    /// Deletes an object. Ends when the server has taken it on; finalizers and grace may keep the object for a while.
-    /// - Throws: ``KubernetesError``; `notFound` when it is gone already, `conflict` when a precondition does not hold.
+    /// Deletes an object.
+    ///
+    /// Ends when the server has taken it on; finalizers and grace may keep the object for a while. The error is
+    /// `notFound` when it is gone already, `conflict` when a precondition does not hold.
     public func delete<T: KubernetesResource>(
         _ type: T.Type,
         _ name: String,
@@ -166,8 +184,14 @@ extension KubernetesClient {
     ///
     /// The server ends a watch every few minutes: go on from the last resourceVersion. An `Informer` does all that.
     /// - Parameters:
+    ///   - type: the kind.
+    ///   - namespace: nil for all namespaces.
+    ///   - selector: which objects are meant.
     ///   - resourceVersion: where to start; nil starts with the present state as `added` events.
     ///   - timeout: how long the server lets it go on.
+    ///   - body: takes the events; the watch ends with it.
+    /// - Returns: what `body` returns.
+    /// - Throws: ``KubernetesError``, and whatever `body` throws.
     public func watch<T: KubernetesResource, R>(
         _ type: T.Type,
         namespace: String? = nil,

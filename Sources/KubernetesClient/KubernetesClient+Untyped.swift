@@ -15,8 +15,8 @@ extension KubernetesClient {
     }
 
     /// Reads all objects of a kind that match, in pages.
-    /// - Parameter namespace: nil for all namespaces.
-    /// - Returns: the objects, and the resourceVersion to watch from.
+    ///
+    /// Of all namespaces when none is given. Beside the objects comes the resourceVersion to watch from.
     public func listObjects(
         _ type: ResourceType,
         namespace: String? = nil,
@@ -37,10 +37,9 @@ extension KubernetesClient {
         return (items, version)
     }
 
-    /// Creates an object; its own namespace counts unless another is given. `apiVersion` and `kind` are filled in.
-    /// - Parameters:
-    ///   - name: the object whose subresource is written to; nil otherwise.
-    ///   - subresource: such as `binding`.
+    /// Creates an object, or a subresource such as `binding` of the object `name`.
+    ///
+    /// The object's own namespace counts unless another is given; `apiVersion` and `kind` are filled in.
     public func createObject(
         _ type: ResourceType,
         _ object: JSONValue,
@@ -56,7 +55,9 @@ extension KubernetesClient {
         return try Self.parse(try await self.perform(Call(.post, path, body: object.serializedBytes())).body)
     }
 
-    /// Replaces an object whole (PUT). Its resourceVersion, when set, is a precondition.
+    /// Replaces an object whole (PUT).
+    ///
+    /// Its resourceVersion, when set, is a precondition.
     public func updateObject(
         _ type: ResourceType,
         _ object: JSONValue,

@@ -42,7 +42,7 @@ public struct KubernetesClient: Sendable {
 
     private static let version = "1.0"
 
-    /// Closes the connections; requests under way fail. For all copies of this client.
+    /// Closes the connections of all copies of this client; requests under way fail.
     public func shutdown() {
         self.http.shutdown()
     }

@@ -9,9 +9,8 @@ struct ResourcePath: Sendable, Hashable {
     var namespace: String?
 
     /// Makes a path.
-    /// - Parameters:
-    ///   - namespace: nil for kinds without, and for lists over all namespaces.
-    ///   - name: nil for the collection.
+    ///
+    /// The namespace is nil for kinds without and for lists over all namespaces, the name is nil for the collection.
     init(
         _ type: ResourceType,
         namespace: String? = nil,

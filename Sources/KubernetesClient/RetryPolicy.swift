@@ -34,9 +34,8 @@ public struct RetryPolicy: Sendable, Hashable {
     }
 
     /// The wait before the next try, or nil when there is to be none.
-    /// - Parameters:
-    ///   - attempt: tries made, from 1.
-    ///   - random: 0 to 1.
+    ///
+    /// `attempt` counts the tries made, from 1; `random` is from 0 to 1.
     func delay(after error: KubernetesError, attempt: Int, safety: Safety, random: Double) -> Duration? {
         guard attempt < self.maximumAttempts, Self.isSafe(error, safety) else { return nil }
         if let asked = error.retryAfter {

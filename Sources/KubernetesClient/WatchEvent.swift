@@ -17,9 +17,9 @@ public enum WatchEvent<Object: Sendable>: Sendable {
 
 extension WatchEvent: Equatable where Object: Equatable {}
 
-/// The events of one watch, as they come. A reader that lags pauses the transfer.
+/// The events of one watch, as they come.
 ///
-/// Ends when the server ends the watch, which it does every few minutes: watch again from the last resourceVersion.
+/// A reader that lags pauses the transfer. Ends when the server ends the watch, which it does every few minutes: watch again from the last resourceVersion.
 public struct WatchEvents<Object: Sendable>: AsyncSequence {
     /// One event.
     public typealias Element = WatchEvent<Object>

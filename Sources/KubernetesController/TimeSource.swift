@@ -1,4 +1,6 @@
-/// The time that logic here lives by: readings of a clock that only goes forward, and sleep. Tests bring their own.
+/// The time that logic here lives by: readings of a clock that only goes forward, and sleep.
+///
+/// Tests bring their own.
 public struct TimeSource: Sendable {
     /// The time since some fixed moment.
     public let now: @Sendable () -> Duration

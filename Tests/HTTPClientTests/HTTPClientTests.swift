@@ -188,7 +188,7 @@ struct HTTPClientTests {
             try await connection.waitForClose()
         } _: { server in
             try await withClient { client in
-                var request = HTTPRequest(url: server.url, timeout: nil, idleTimeout: .milliseconds(150))
+                var request = HTTPRequest(url: server.url, timeout: nil, idleTimeout: .seconds(2))
                 var error = await error { _ = try await client.send(request) }
                 #expect(error?.code == .timedOut)
                 error = nil

@@ -1,1 +1,1 @@
-// KubernetesController
+// stand-in

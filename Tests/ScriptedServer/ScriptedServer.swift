@@ -145,7 +145,15 @@ package final class ScriptedConnection: @unchecked Sendable {
 
     /// Sends one chunk.
     package func chunk(_ text: String) async throws {
-        try await self.write("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n")
+        try await self.chunk(Array(text.utf8)[...])
+    }
+
+    /// Sends one chunk.
+    package func chunk(_ bytes: ArraySlice<UInt8>) async throws {
+        var buffer = ByteBuffer(string: "\(String(bytes.count, radix: 16))\r\n")
+        buffer.writeBytes(bytes)
+        buffer.writeString("\r\n")
+        try await self.outbound.write(buffer)
     }
 
     /// Ends an answer in chunks.

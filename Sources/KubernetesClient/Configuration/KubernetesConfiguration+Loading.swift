@@ -3,6 +3,7 @@ internal import Foundation
 extension KubernetesConfiguration {
     /// Reads what every tool reads: the files of `KUBECONFIG`, else what a pod has, else `~/.kube/config`.
     /// - Parameter context: the context of the kubeconfig; nil for its current one.
+    /// - Returns: the configuration.
     /// - Throws: ``KubernetesError`` of code `configuration` that says what is missing.
     public static func load(context: String? = nil) throws(KubernetesError) -> KubernetesConfiguration {
         try self.load(context: context, environment: ProcessInfo.processInfo.environment)
@@ -35,6 +36,7 @@ extension KubernetesConfiguration {
     /// - Parameters:
     ///   - path: the file.
     ///   - context: the context; nil for the current one.
+    /// - Returns: the configuration.
     /// - Throws: ``KubernetesError`` of code `configuration` that says what is wrong where.
     public static func kubeconfig(
         path: String,

@@ -1,4 +1,6 @@
-/// A lock that must be renewed. Complete, so that it may be written back by PUT.
+/// A lock that must be renewed.
+///
+/// Complete, so that it may be written back by PUT.
 public struct Lease: KubernetesResource, Hashable {
     /// Where the API server has it.
     public static let resourceType = ResourceType(

@@ -84,7 +84,9 @@ public struct ResourceQuantity: RawRepresentable, Hashable, Sendable, Codable, C
     public var description: String { self.rawValue }
 }
 
-/// Bytes that the API writes in base64. Descriptions tell their number only, because they are often secret.
+/// Bytes that the API writes in base64.
+///
+/// Descriptions tell their number only, because they are often secret.
 public struct Base64Data: Hashable, Sendable, Codable, CustomStringConvertible, CustomDebugStringConvertible {
     /// The bytes.
     public var bytes: [UInt8]

@@ -75,7 +75,7 @@ public final class EventRecorder: Sendable {
         self.record(object.reference, type: type, reason: reason, message: message)
     }
 
-    /// Writes what is recorded, until the task is cancelled. To be called once.
+    /// Writes what is recorded, until the task is cancelled; to be called once.
     public func run() async {
         var correlator = EventCorrelator()
         for await event in self.stream {

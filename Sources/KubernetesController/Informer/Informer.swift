@@ -141,8 +141,9 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
         }
     }
 
-    /// Whether the server has answered that it cannot go on from the place asked for. When nothing was answered, the
-    /// place is probably still good.
+    /// Whether the server has answered that it cannot go on from the place asked for.
+    ///
+    /// When nothing was answered, the place is probably still good.
     private static func mustList(after error: any Error) -> Bool {
         guard let error = error as? KubernetesError else { return false }
         switch error.code {

@@ -2,7 +2,9 @@ public import KubernetesClient
 internal import EventLoop
 internal import Synchronization
 
-/// What an informer knows: all objects it selects, as they were last seen. Safe to read from anywhere.
+/// What an informer knows: all objects it selects, as they were last seen.
+///
+/// Safe to read from anywhere.
 public final class InformerStore<Resource: KubernetesResource>: Sendable {
     /// Gives the values under which an object is found.
     public typealias IndexFunction = @Sendable (Resource) -> [String]
@@ -52,7 +54,9 @@ public final class InformerStore<Resource: KubernetesResource>: Sendable {
         self.state.withLock { $0.objects.count }
     }
 
-    /// The objects that an index has under a value, in no order. An unknown index has none.
+    /// The objects that an index has under a value, in no order.
+    ///
+    /// An unknown index has none.
     public func objects(index name: String, _ value: String) -> [Resource] {
         self.state.withLock { state in
             (state.index[name]?[value] ?? []).compactMap { state.objects[$0] }
