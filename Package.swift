@@ -186,7 +186,7 @@ let package = Package(
         ),
         tests(
             "PostgresClusterAPITests",
-            ["PostgresClusterAPI", "KubernetesClient", "KubernetesServer", "JSON", .yams]
+            ["PostgresClusterAPI", "KubernetesClient", "KubernetesServer", "JSON", "JSONYAML"]
         ),
         tests(
             "InstanceAPITests",

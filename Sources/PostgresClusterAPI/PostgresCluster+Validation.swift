@@ -1,4 +1,3 @@
-internal import JSON
 internal import KubernetesClient
 
 extension PostgresCluster {
@@ -167,47 +166,6 @@ struct SpecValidation {
         }
     }
 
-    private mutating func check(_ placement: PostgresClusterSpec.Placement) {
-        if let key = placement.topologyKey, !Self.isLabelKey(key) {
-            self.add("spec.placement.topologyKey", "is not the key of a node label")
-        }
-        if placement.nodeAffinity.map({ $0.objectValue == nil }) ?? false {
-            self.add("spec.placement.nodeAffinity", "must be a Kubernetes nodeAffinity")
-        }
-        let tolerations = placement.tolerations ?? []
-        if tolerations.count > SchemaLimits.tolerations {
-            self.add("spec.placement.tolerations", "has more than \(SchemaLimits.tolerations) entries")
-            return
-        }
-        for (index, toleration) in tolerations.enumerated() {
-            self.check(toleration, field: "spec.placement.tolerations[\(index)]")
-        }
-    }
-
-    private mutating func check(_ toleration: Toleration, field: String) {
-        let isExists = toleration.operator == "Exists"
-        if let key = toleration.key, !key.isEmpty {
-            if !Self.isLabelKey(key) { self.add("\(field).key", "is not the key of a taint") }
-        } else if !isExists {
-            self.add(field, "without a key needs operator Exists")
-        }
-        if !["Exists", "Equal", nil].contains(toleration.operator) {
-            self.add("\(field).operator", "must be Exists or Equal")
-        }
-        if isExists, !(toleration.value ?? "").isEmpty {
-            self.add("\(field).value", "may not be given with operator Exists")
-        }
-        if (toleration.value ?? "").utf8.count > 63 {
-            self.add("\(field).value", "is longer than 63 characters")
-        }
-        if !["NoSchedule", "PreferNoSchedule", "NoExecute", nil].contains(toleration.effect) {
-            self.add("\(field).effect", "must be NoSchedule, PreferNoSchedule or NoExecute")
-        }
-        if toleration.tolerationSeconds != nil, toleration.effect != "NoExecute" {
-            self.add("\(field).tolerationSeconds", "needs effect NoExecute")
-        }
-    }
-
     private mutating func check(_ bootstrap: PostgresClusterSpec.Bootstrap) {
         for (field, name) in [("database", bootstrap.database), ("owner", bootstrap.owner)] {
             guard let name else { continue }
@@ -231,7 +189,7 @@ struct SpecValidation {
 }
 
 extension SpecValidation {
-    private mutating func range(_ field: String, _ value: Int?, _ range: ClosedRange<Int>) {
+    mutating func range(_ field: String, _ value: Int?, _ range: ClosedRange<Int>) {
         guard let value, !range.contains(value) else { return }
         self.add(field, "must be from \(range.lowerBound) to \(range.upperBound)")
     }
@@ -242,11 +200,13 @@ extension SpecValidation {
             self.add(field, "is longer than \(SchemaLimits.quantity) characters")
         } else if !range.contains(value) {
             self.add(field, "must be from \(range.lowerBound) to \(range.upperBound)")
+        } else if value.text.hasPrefix("+") {
+            self.add(field, "must be written without a sign")
         }
     }
 
     /// A text that ends up in a file or a message: bounded, on one line.
-    private mutating func text(_ field: String, _ value: String?, maximum: Int) {
+    mutating func text(_ field: String, _ value: String?, maximum: Int) {
         guard let value else { return }
         if value.unicodeScalars.count > maximum {
             self.add(field, "is longer than \(maximum) characters")
@@ -286,7 +246,7 @@ extension SpecValidation {
     }
 
     /// `name`, or `prefix/name`.
-    private static func isLabelKey(_ key: String) -> Bool {
+    static func isLabelKey(_ key: String) -> Bool {
         let parts = key.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard let name = parts.last, parts.count <= 2, parts.count == 1 || Self.isSubdomain(parts[0]) else {
             return false

@@ -32,7 +32,17 @@ public enum SchemaLimits {
     public static let memory = Quantity(bytes: 0)...Quantity(bytes: 64 << 40)
     /// Number of tolerations.
     public static let tolerations = 32
-    /// Characters of names of nodes' labels, storage classes and the like.
+    /// Terms of a node affinity.
+    public static let affinityTerms = 16
+    /// Requirements of a term.
+    public static let affinityRequirements = 16
+    /// Values of a requirement.
+    public static let affinityValues = 64
+    /// Characters of a label's key, prefix included.
+    public static let labelKey = 317
+    /// Characters of a label's value.
+    public static let labelValue = 63
+    /// Characters of names of storage classes and the like.
     public static let name = 253
     /// `prepareTimeoutSeconds`.
     public static let prepareTimeoutSeconds = 10...3600
