@@ -142,7 +142,7 @@ let package = Package(
         // Executables
         executable(
             "drover-operator",
-            ["Operator", "KubernetesClient", "EventLoop", .argumentParser, .logging, .serviceLifecycle]
+            ["Operator", "KubernetesClient", "EventLoop", .argumentParser, .logging, .serviceLifecycle, .unixSignals]
         ),
         executable(
             "drover-instance",

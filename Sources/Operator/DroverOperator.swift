@@ -1,0 +1,194 @@
+internal import ClusterPlanning
+public import EventLoop
+internal import Foundation
+internal import HTTPClient
+public import KubernetesClient
+internal import KubernetesController
+internal import PostgresClusterAPI
+public import Logging
+public import ServiceLifecycle
+internal import Synchronization
+
+/// The operator: watches PostgresClusters and what belongs to them, decides, and carries out.
+///
+/// Runs until it is cancelled or told to shut down gracefully. With leader election it waits for its turn first, gives
+/// the Lease back at the end, and begins anew, with nothing remembered, after it was lost.
+public final class DroverOperator: ServiceLifecycle.Service {
+    private let configuration: OperatorConfiguration
+    private let client: KubernetesClient
+    private let eventLoop: EventLoop
+    private let logger: Logger
+    private let makeAccess: @Sendable (CredentialStore) -> any InstanceAccess
+    private let leadership = Lock<OperatorState?>(nil)
+
+    /// Makes an operator; nothing happens before ``run()``.
+    /// - Parameters:
+    ///   - configuration: how it runs.
+    ///   - client: talks to the API server.
+    ///   - eventLoop: drives the connections to instances.
+    ///   - logger: told about decisions and failures.
+    public init(
+        configuration: OperatorConfiguration,
+        client: KubernetesClient,
+        eventLoop: EventLoop,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.client = client
+        self.eventLoop = eventLoop
+        self.logger = logger
+        let http = HTTPClient(eventLoop: eventLoop)
+        self.makeAccess = { credentials in
+            LiveInstanceAccess(http: http, eventLoop: eventLoop, credentials: credentials, logger: logger)
+        }
+    }
+
+    /// Makes an operator that reaches the instances in another way.
+    package init(
+        configuration: OperatorConfiguration,
+        client: KubernetesClient,
+        eventLoop: EventLoop,
+        logger: Logger,
+        access: any InstanceAccess
+    ) {
+        self.configuration = configuration
+        self.client = client
+        self.eventLoop = eventLoop
+        self.logger = logger
+        self.makeAccess = { _ in access }
+    }
+
+    /// Whether this process leads and knows all objects.
+    public var isLeading: Bool { self.leadership.withLock { $0 != nil } }
+
+    /// The figures of this process, in Prometheus' text format.
+    var metricsText: String {
+        guard let state = self.leadership.withLock({ $0 }) else {
+            return "# TYPE drover_operator_leader gauge\ndrover_operator_leader 0\n"
+        }
+        let moves = state.moves()
+        var moving = 0
+        var blocked: [String: Int] = [:]
+        for move in moves.values {
+            switch move.summary {
+            case .settled: break
+            case .moving: moving += 1
+            case .blocked(let reason, _): blocked[reason.rawValue, default: 0] += 1
+            }
+        }
+        var lines = [
+            "# TYPE drover_operator_leader gauge", "drover_operator_leader 1",
+            "# TYPE drover_clusters gauge", "drover_clusters \(moves.count)",
+            "# TYPE drover_clusters_moving gauge", "drover_clusters_moving \(moving)",
+            "# TYPE drover_clusters_blocked gauge",
+        ]
+        for (reason, count) in blocked.sorted(by: { $0.key < $1.key }) {
+            lines.append("drover_clusters_blocked{reason=\"\(reason)\"} \(count)")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Works until it is cancelled or shut down gracefully.
+    ///
+    /// - Throws: when no directory for keys can be made, or the Lease was lost; the caller begins anew.
+    public func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            guard self.configuration.isLeaderElected else { return try await self.lead() }
+            let elector = LeaderElector(
+                configuration: LeaderElector.Configuration(identity: self.configuration.identity),
+                access: KubernetesLeaseAccess(
+                    client: self.client,
+                    key: ObjectKey(namespace: self.configuration.leaseNamespace, name: "drover-operator")
+                ),
+                logger: self.logger
+            )
+            while !Task.isCancelled {
+                do {
+                    try await elector.run { try await self.lead() }
+                } catch is LeaderElector.LeadershipLost {
+                    self.logger.warning("Leadership lost, waiting for the next turn")
+                }
+            }
+        }
+    }
+
+    /// What the leader does, from nothing known to the end of its time.
+    private func lead() async throws {
+        let directory = try CredentialStore.makeDirectory()
+        let credentials = CredentialStore(client: self.client, directory: directory)
+        defer { credentials.removeDirectory() }
+        let state = OperatorState(ranking: self.configuration.ranking)
+        let queue = WorkQueue<ObjectKey>(
+            delays: ExponentialDelay(base: .milliseconds(50), maximum: .seconds(30)),
+            logger: self.logger
+        )
+        let nodeQueue = WorkQueue<String>(logger: self.logger)
+        let observer = ClusterObserver(
+            client: self.client,
+            namespace: self.configuration.namespace,
+            state: state,
+            queue: queue,
+            nodeQueue: nodeQueue,
+            logger: self.logger
+        )
+        let recorder = EventRecorder(client: self.client, component: "drover-operator", logger: self.logger)
+        let reconciler = ClusterReconciler(
+            configuration: self.configuration,
+            state: state,
+            writer: ClusterWriter(client: self.client, state: state),
+            planner: ClusterPlanner(configuration: self.configuration.planning),
+            access: self.makeAccess(credentials),
+            credentials: credentials,
+            record: { cluster, event in
+                recorder.record(
+                    cluster,
+                    type: event.isWarning ? .warning : .normal,
+                    reason: event.reason,
+                    message: event.message
+                )
+            },
+            wake: { key, delay in
+                if let delay { queue.add(key, after: delay) } else { queue.add(key) }
+            },
+            wakeNodes: { nodes in
+                for node in nodes {
+                    nodeQueue.add(node)
+                }
+            },
+            logger: self.logger
+        )
+        let replier = NodeReplier(client: self.client, state: state, logger: self.logger)
+        defer {
+            self.leadership.withLock { $0 = nil }
+            state.stopAll()
+        }
+        await withDiscardingTaskGroup { group in
+            observer.start(in: &group)
+            group.addTask { await recorder.run() }
+            group.addTask {
+                do {
+                    try await observer.waitForSync()
+                } catch {
+                    return  // cancelled
+                }
+                self.leadership.withLock { $0 = state }
+                self.logger.info("Leading")
+                await withDiscardingTaskGroup { workers in
+                    workers.addTask {
+                        await queue.run(workers: self.configuration.workers) { key in
+                            try await reconciler.reconcile(key)
+                            return .again(after: self.configuration.resyncInterval)
+                        }
+                    }
+                    workers.addTask {
+                        await nodeQueue.run(workers: 4) { node in
+                            try await replier.reply(on: node)
+                            return .done
+                        }
+                    }
+                    workers.addTask { await observer.watchClock() }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+internal import Hummingbird
+public import Logging
+public import ServiceLifecycle
+
+/// An address and port to listen on.
+public struct HealthAddress: Sendable, Hashable {
+    /// The address.
+    public var host: String
+    /// The port.
+    public var port: Int
+
+    /// Reads `ADDRESS:PORT`, nil when it is none.
+    public init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { return nil }
+        self.host = text[..<colon].isEmpty ? "0.0.0.0" : String(text[..<colon])
+        self.port = port
+    }
+}
+
+/// Serves `/healthz`, `/readyz` and `/metrics`, without certificates.
+public struct HealthServer: ServiceLifecycle.Service {
+    private let address: HealthAddress
+    private let drover: DroverOperator
+    private let logger: Logger
+
+    /// Makes a server; nothing happens before ``run()``.
+    public init(address: HealthAddress, drover: DroverOperator, logger: Logger) {
+        self.address = address
+        self.drover = drover
+        self.logger = logger
+    }
+
+    /// Serves until it is cancelled or shut down gracefully.
+    ///
+    /// - Throws: when the address cannot be listened on.
+    public func run() async throws {
+        let router = Router()
+        let drover = self.drover
+        // One that waits for its turn to lead is as well as the one that leads.
+        router.get("/healthz") { _, _ in "ok\n" }
+        router.get("/readyz") { _, _ in "ok\n" }
+        router.get("/metrics") { _, _ in drover.metricsText }
+        let application = Application(
+            router: router,
+            configuration: ApplicationConfiguration(
+                address: .hostname(self.address.host, port: self.address.port),
+                serverName: "drover-operator"
+            ),
+            logger: self.logger
+        )
+        try await application.run()
+    }
+}

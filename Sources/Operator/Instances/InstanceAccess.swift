@@ -1,0 +1,46 @@
+package import ClusterPlanning
+package import InstanceAPI
+package import KubernetesClient
+package import PostgresClusterAPI
+
+/// Where one instance is, and how it knows us.
+package struct InstanceTarget: Sendable, Hashable {
+    /// The cluster.
+    package var cluster: ObjectKey
+    /// The instance.
+    package var instance: String
+    /// The pod that is meant: an answer of another one does not count.
+    package var podUID: String
+    /// The pod's address.
+    package var address: String
+
+    /// Makes a target.
+    package init(cluster: ObjectKey, instance: String, podUID: String, address: String) {
+        self.cluster = cluster
+        self.instance = instance
+        self.podUID = podUID
+        self.address = address
+    }
+}
+
+/// The instances as the operator sees them: over HTTPS and libpq in truth, by hand in tests.
+package protocol InstanceAccess: Sendable {
+    /// Gives each status that the instance reports to `body`, until the connection ends or the task is cancelled.
+    func watch(_ target: InstanceTarget, _ body: @Sendable (InstanceStatus) async -> Void) async throws
+
+    /// Asks an instance for something and waits for the answer: a position of the log, when the call has one.
+    ///
+    /// - Parameters:
+    ///   - call: what.
+    ///   - target: whom.
+    ///   - attempt: counts the tries.
+    ///   - deadline: how long it may take.
+    /// - Returns: the position of the log, when the call answers with one.
+    /// - Throws: whatever kept the instance from doing it.
+    func perform(
+        _ call: InstanceCall,
+        on target: InstanceTarget,
+        attempt: Int,
+        deadline: Duration
+    ) async throws -> LSN?
+}

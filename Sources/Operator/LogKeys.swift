@@ -1,0 +1,15 @@
+internal import Logging
+
+/// The keys of log metadata, so that they are the same everywhere.
+enum LogKey {
+    static let cluster = "cluster.name"
+    static let namespace = "cluster.namespace"
+    static let instance = "instance.name"
+    static let node = "node.name"
+    static let phase = "transition.phase"
+    static let term = "cluster.term"
+    static let call = "instance.call"
+    static let reason = "reason"
+    static let message = "message"
+    static let error = "error"
+}

@@ -1,0 +1,181 @@
+internal import ClusterPlanning
+internal import EventLoop
+internal import Foundation
+internal import InstanceAPI
+internal import KubernetesClient
+internal import PostgresClusterAPI
+internal import Synchronization
+
+/// What this process knows about a cluster beside the objects: reports, calls under way, and nothing that matters if
+/// it is lost.
+final class ClusterRuntime: Sendable {
+    struct Stream: Sendable {
+        var target: InstanceTarget
+        var task: Task<Void, Never>
+    }
+
+    private struct State {
+        var reports: [String: InstanceFacts] = [:]
+        var calls: [InstanceCall: CallState] = [:]
+        var attempts: [InstanceCall: Int] = [:]
+        var callTasks: [InstanceCall: Task<Void, Never>] = [:]
+        var epoch: CallEpoch?
+        var resting: [String: Date] = [:]
+        var streams: [String: Stream] = [:]
+        var stoppedAt: ContinuousClock.Instant?
+        var writeGap: Duration?
+        var ensuredBase: String?
+        var wantsNumbers = false
+        var obstacle: Obstacle?
+        var isStopped = false
+    }
+
+    /// Calls belong to one transition in one term; what another one has asked is of no use.
+    struct CallEpoch: Hashable, Sendable {
+        var startedAt: Timestamp?
+        var from: String?
+        var to: String?
+
+        init(_ status: PostgresClusterStatus) {
+            self.startedAt = status.transition?.startedAt
+            self.from = status.transition?.from
+            self.to = status.transition?.to
+        }
+    }
+
+    let key: ObjectKey
+    private let state = Lock(State())
+
+    init(key: ObjectKey) {
+        self.key = key
+    }
+
+    // MARK: Reading
+
+    func fill(_ facts: inout ClusterFacts) {
+        let epoch = CallEpoch(facts.status)
+        self.state.withLock { state in
+            if state.epoch != epoch {
+                // An end of a transition leaves the last calls running: they do no harm, their answers are not kept.
+                state.epoch = epoch
+                state.calls = [:]
+                state.attempts = [:]
+                state.callTasks = [:]
+                if epoch.startedAt == nil {
+                    state.stoppedAt = nil
+                    state.writeGap = nil
+                }
+            }
+            facts.reports = state.reports
+            facts.obstacle = state.obstacle
+            facts.calls = state.calls
+            facts.restingCandidates = state.resting
+            facts.writeGapMilliseconds = state.writeGap.map { gap in
+                gap.components.seconds * 1000 + gap.components.attoseconds / 1_000_000_000_000_000
+            }
+        }
+    }
+
+    // MARK: Reports
+
+    /// Takes in what an instance said.
+    ///
+    /// Answers whether the cluster has to be looked at: a log that just goes on is of interest only while somebody
+    /// waits for it.
+    func report(_ facts: InstanceFacts, of instance: String) -> Bool {
+        self.state.withLock { state in
+            let before = state.reports.updateValue(facts, forKey: instance)
+            guard let before, !state.wantsNumbers else { return before != facts }
+            return before.withoutPositions != facts.withoutPositions
+        }
+    }
+
+    func setWantsNumbers(_ wantsNumbers: Bool) { self.state.withLock { $0.wantsNumbers = wantsNumbers } }
+    func setObstacle(_ obstacle: Obstacle?) { self.state.withLock { $0.obstacle = obstacle } }
+
+    func forgetReport(of instance: String, podUID: String) {
+        self.state.withLock { state in
+            if state.reports[instance]?.podUID == podUID { state.reports[instance] = nil }
+        }
+    }
+
+    // MARK: Streams
+
+    /// Closes the streams that are not wanted any more, and opens those that are missing.
+    func reconcileStreams(wanted: [String: InstanceTarget], open: (InstanceTarget) -> Task<Void, Never>) {
+        self.state.withLock { state in
+            for (instance, stream) in state.streams where wanted[instance] != stream.target {
+                stream.task.cancel()
+                state.streams[instance] = nil
+                state.reports[instance] = nil
+            }
+            guard !state.isStopped else { return }
+            for (instance, target) in wanted where state.streams[instance] == nil {
+                state.streams[instance] = Stream(target: target, task: open(target))
+            }
+        }
+    }
+
+    // MARK: Calls
+
+    /// Starts a call unless it runs already.
+    func start(_ call: InstanceCall, perform: (_ attempt: Int) -> Task<Void, Never>) {
+        self.state.withLock { state in
+            if case .running? = state.calls[call] { return }
+            guard !state.isStopped else { return }
+            let attempt = (state.attempts[call] ?? 0) + 1
+            state.attempts[call] = attempt
+            state.calls[call] = .running
+            if case .demote = call, state.stoppedAt == nil { state.stoppedAt = .now }
+            state.callTasks[call] = perform(attempt)
+        }
+    }
+
+    /// Takes in how a call ended, unless it belongs to a transition that is over.
+    func finish(_ call: InstanceCall, _ result: CallState, epoch: CallEpoch) {
+        self.state.withLock { state in
+            guard state.epoch == epoch else { return }
+            state.callTasks[call] = nil
+            state.calls[call] = result
+            if case .promote = call, result.isDone, state.writeGap == nil, let stoppedAt = state.stoppedAt {
+                state.writeGap = stoppedAt.duration(to: .now)
+            }
+        }
+    }
+
+    func rest(_ instance: String, until date: Date) {
+        self.state.withLock { $0.resting[instance] = date }
+    }
+
+    // MARK: Base objects
+
+    /// Whether the objects that are made once per spec have been made for this version of it.
+    func isBaseEnsured(_ version: String) -> Bool { self.state.withLock { $0.ensuredBase == version } }
+    func baseEnsured(_ version: String?) { self.state.withLock { $0.ensuredBase = version } }
+
+    /// Ends everything that runs for this cluster.
+    func stop() {
+        let tasks = self.state.withLock { state in
+            state.isStopped = true
+            defer {
+                state.streams = [:]
+                state.callTasks = [:]
+            }
+            return state.streams.values.map(\.task) + Array(state.callTasks.values)
+        }
+        for task in tasks {
+            task.cancel()
+        }
+    }
+}
+
+extension InstanceFacts {
+    /// The same without what changes with every write.
+    fileprivate var withoutPositions: InstanceFacts {
+        var copy = self
+        copy.receivedLSN = nil
+        copy.replayedLSN = nil
+        copy.currentLSN = nil
+        return copy
+    }
+}

@@ -1,0 +1,183 @@
+internal import ClusterPlanning
+internal import EventLoop
+internal import Foundation
+internal import KubernetesClient
+internal import PostgresClusterAPI
+internal import Synchronization
+
+/// Everything that is observed, over all clusters.
+final class OperatorState: Sendable {
+    let clusters = ObjectCache<PostgresCluster>()
+    let pods = ObjectCache<PodFacts>()
+    let claims = ObjectCache<ClaimFacts>()
+    let budgets = ObjectCache<BudgetFacts>()
+    let leases = ObjectCache<ObservedLease>()
+    let slices = ObjectCache<EndpointSlice>()
+    let services = ObjectCache<ServiceSpec>()
+    /// Names and annotations only: no key material is kept.
+    let secrets = ObjectCache<[String: String]>()
+
+    private struct Shared {
+        var nodes: [String: NodeFacts] = [:]
+        var assessments: [String: NodeAssessment]?
+        var assessedAt: Date?
+        var volumes: [String: VolumeReach] = [:]
+        var runtimes: [ObjectKey: ClusterRuntime] = [:]
+        var moves: [ObjectKey: ClusterMove] = [:]
+    }
+
+    /// What a cluster means for nodes, as planned last.
+    struct ClusterMove: Sendable, Hashable {
+        /// Where the primary is.
+        var primaryNode: String?
+        /// Where it goes.
+        var candidateNode: String?
+        /// Where it comes from, until the move is over.
+        var leavingNode: String?
+        var summary: MoveSummary
+        /// Since when it is held up.
+        var since: Timestamp?
+
+        /// The nodes whose replies depend on this.
+        var nodes: Set<String> {
+            Set([self.primaryNode, self.candidateNode, self.leavingNode].compactMap(\.self))
+        }
+    }
+
+    private let ranking: NodeRanking
+    private let shared = Lock(Shared())
+
+    init(ranking: NodeRanking) {
+        self.ranking = ranking
+    }
+
+    // MARK: Nodes
+
+    /// Takes in a node, or its end.
+    ///
+    /// Answers whether anything that counts has changed.
+    func setNode(_ name: String, _ node: NodeFacts?) -> Bool {
+        self.shared.withLock { shared in
+            guard shared.nodes[name] != node else { return false }
+            shared.nodes[name] = node
+            shared.assessments = nil
+            return true
+        }
+    }
+
+    func nodes(now: Date) -> (nodes: [String: NodeFacts], assessments: [String: NodeAssessment]) {
+        self.shared.withLock { shared in
+            // Planned evictions come due by the clock alone.
+            let age = shared.assessedAt.map { now.timeIntervalSince($0) } ?? .infinity
+            if shared.assessments == nil || age > 1 || age < 0 {
+                shared.assessments = self.ranking.assess(shared.nodes.values, now: now)
+                shared.assessedAt = now
+            }
+            return (shared.nodes, shared.assessments ?? [:])
+        }
+    }
+
+    // MARK: Volumes
+
+    func volumeReach(_ name: String) -> VolumeReach? { self.shared.withLock { $0.volumes[name] } }
+    func setVolumeReach(_ name: String, _ reach: VolumeReach) { self.shared.withLock { $0.volumes[name] = reach } }
+
+    // MARK: Clusters
+
+    func runtime(of key: ObjectKey) -> ClusterRuntime {
+        self.shared.withLock { shared in
+            if let runtime = shared.runtimes[key] { return runtime }
+            let runtime = ClusterRuntime(key: key)
+            shared.runtimes[key] = runtime
+            return runtime
+        }
+    }
+
+    /// Forgets a cluster that is gone.
+    func removeCluster(_ key: ObjectKey) -> ClusterMove? {
+        let (runtime, move) = self.shared.withLock { shared in
+            (shared.runtimes.removeValue(forKey: key), shared.moves.removeValue(forKey: key))
+        }
+        runtime?.stop()
+        return move
+    }
+
+    func stopAll() {
+        let runtimes = self.shared.withLock { Array($0.runtimes.values) }
+        for runtime in runtimes {
+            runtime.stop()
+        }
+    }
+
+    /// Notes what a cluster means for nodes.
+    ///
+    /// Answers the nodes for which something has changed.
+    func setMove(_ move: ClusterMove, of key: ObjectKey) -> Set<String> {
+        self.shared.withLock { shared in
+            let before = shared.moves.updateValue(move, forKey: key)
+            guard before != move else { return [] }
+            return Set(
+                [before?.primaryNode, before?.candidateNode, move.primaryNode, move.candidateNode].compactMap(\.self)
+            )
+        }
+    }
+
+    func isKnownMove(_ key: ObjectKey) -> Bool { self.shared.withLock { $0.moves[key] != nil } }
+
+    /// Whether every cluster has been planned at least once since this process leads.
+    var isPlanned: Bool {
+        let keys = self.clusters.all().map(\.cluster)
+        return self.shared.withLock { shared in keys.allSatisfy { shared.moves[$0] != nil } }
+    }
+
+    func moves() -> [ObjectKey: ClusterMove] { self.shared.withLock { $0.moves } }
+
+    /// How many clusters other than `key` move, and how many primaries each node has.
+    func crowd(except key: ObjectKey) -> (transitions: Int, primariesPerNode: [String: Int]) {
+        self.shared.withLock { shared in
+            var transitions = 0
+            var primaries: [String: Int] = [:]
+            for (other, move) in shared.moves where other != key {
+                if case .moving = move.summary { transitions += 1 }
+                // A move under way counts where it goes.
+                if let node = move.candidateNode ?? move.primaryNode { primaries[node, default: 0] += 1 }
+            }
+            return (transitions, primaries)
+        }
+    }
+
+    // MARK: Facts
+
+    /// Puts together what is known of a cluster.
+    func facts(of cluster: PostgresCluster, key: ObjectKey, now: Date) -> ClusterFacts {
+        var facts = ClusterFacts(
+            namespace: key.namespace,
+            name: key.name,
+            spec: cluster.spec.resolved,
+            status: cluster.status ?? PostgresClusterStatus()
+        )
+        facts.problems = cluster.validate()
+        facts.generation = cluster.metadata.generation
+        if let hold = cluster.metadata.annotations?[Annotations.hold], !hold.isEmpty { facts.hold = hold }
+        facts.pods = self.pods.entries(of: key).mapValues(\.value)
+        for (name, entry) in self.claims.entries(of: key) {
+            let reach = entry.value.volumeName.flatMap { self.volumeReach($0) }
+            facts.volumes[name] = VolumeFacts(
+                instance: name,
+                uid: entry.value.uid,
+                zones: reach?.zones,
+                nodes: reach?.nodes,
+                isBound: entry.value.isBound,
+                isTerminating: entry.value.isTerminating
+            )
+        }
+        let names = Names(cluster: key.name)
+        facts.primaryBudget = self.budgets.entry(names.primaryBudget, of: key)?.value
+        facts.replicasBudget = self.budgets.entry(names.replicasBudget, of: key)?.value
+        facts.lease = self.leases.entry(names.lease, of: key)?.value.facts(now: .now)
+        (facts.nodes, facts.assessments) = self.nodes(now: now)
+        (facts.otherTransitions, facts.primariesPerNode) = self.crowd(except: key)
+        self.runtime(of: key).fill(&facts)
+        return facts
+    }
+}

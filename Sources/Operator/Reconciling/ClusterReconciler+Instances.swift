@@ -1,0 +1,219 @@
+internal import InstanceAPI
+internal import ClusterPlanning
+internal import Foundation
+internal import JSON
+internal import KubernetesClient
+internal import Logging
+internal import PostgresClusterAPI
+
+// What exists for a cluster and its instances, and the talk with them.
+extension ClusterReconciler {
+    // MARK: Objects
+
+    /// Makes what is there once per cluster.
+    ///
+    /// Remembered for this version of the spec, so that it costs nothing later.
+    func ensureBase(
+        _ cluster: PostgresCluster,
+        uid: String,
+        objects: ClusterObjects,
+        runtime: ClusterRuntime,
+        key: ObjectKey
+    ) async throws {
+        _ = try await self.credentials.ensure(for: key, objects: objects, ownerUID: uid, now: Date())
+        let phase = cluster.status?.transition?.phase
+        guard phase != .demoting, phase != .promoting, cluster.validate().isEmpty else { return }
+        let version = "\(uid)/\(cluster.metadata.generation ?? 0)"
+        let names = objects.names
+        let isComplete =
+            self.state.services.entry(names.primaryService, of: key) != nil
+            && self.state.services.entry(names.replicasService, of: key) != nil
+            && self.state.leases.entry(names.lease, of: key) != nil
+            && self.state.secrets.entry(names.applicationSecret, of: key) != nil
+        guard !isComplete || !runtime.isBaseEnsured(version) else { return }
+        // The Lease is made here and written by instances only. One that is missing was deleted: whoever held it has
+        // to be waited for, which its instances and the planner do by watching the new one for a whole duration.
+        let password = ClusterObjects.makePassword()
+        let documents: [(ResourceType, JSONValue, isUpdated: Bool)] = [
+            (Lease.resourceType, objects.lease, false),
+            (ServiceAccount.resourceType, objects.serviceAccount, true),
+            (Role.resourceType, objects.role, true),
+            (RoleBinding.resourceType, objects.roleBinding, true),
+            (Secret.resourceType, objects.applicationSecret(password: password), false),
+            (Service.resourceType, objects.primaryService, true),
+            (Service.resourceType, objects.replicasService, true),
+        ]
+        for (type, document, isUpdated) in documents {
+            try await self.writer.ensure(type, document, ownerUID: uid, isUpdated: isUpdated)
+        }
+        runtime.baseEnsured(version)
+    }
+
+    /// Makes Secrets, volume claims and pods that are missing.
+    ///
+    /// Answers whether something was made.
+    func ensureInstances(
+        _ plan: ClusterPlan,
+        facts: ClusterFacts,
+        objects: ClusterObjects,
+        key: ObjectKey
+    ) async throws -> Bool {
+        var hasWritten = false
+        for instance in plan.instances {
+            if facts.problems.isEmpty { try await self.ensureSecret(of: instance.name, objects: objects, key: key) }
+            if instance.createsVolume {
+                try await self.writer.createClaim(objects.volumeClaim(instance.name), of: key)
+                hasWritten = true
+            }
+            if instance.createsPod {
+                var avoided: [String: String] = [:]
+                for node in instance.avoidedNodes {
+                    avoided[node] = facts.nodes[node]?.labels["kubernetes.io/hostname"] ?? node
+                }
+                try await self.writer.createPod(objects.pod(instance.name, avoiding: avoided), of: key)
+                hasWritten = true
+            }
+        }
+        self.state.runtime(of: key).setObstacle(nil)
+        return hasWritten
+    }
+
+    private func ensureSecret(of instance: String, objects: ClusterObjects, key: ObjectKey) async throws {
+        let name = objects.names.certificateSecret(ofInstance: instance)
+        let now = Date()
+        if let annotations = self.state.secrets.entry(name, of: key)?.value {
+            let end = annotations[OperatorAnnotations.notAfter].flatMap { Timestamp(rawValue: $0).date }
+            if let end, end.timeIntervalSince(now) > CredentialStore.leafLifetime / 3 { return }
+        }
+        guard let credentials = self.credentials.known(for: key) else { return }
+        let (values, notAfter) = try CredentialStore.instanceSecret(
+            instance,
+            objects: objects,
+            authority: credentials.authority,
+            now: now
+        )
+        let document = objects.secret(
+            name,
+            labels: objects.instanceLabels(instance),
+            annotations: [OperatorAnnotations.notAfter: Timestamp(notAfter).rawValue],
+            values: values
+        )
+        try await self.writer.applySecret(document, of: key)
+    }
+
+    /// Reads, once per volume, where it can be reached from.
+    func readVolumes(of key: ObjectKey) async throws {
+        let names = self.state.claims.entries(of: key).values.compactMap(\.value.volumeName)
+        for name in names where self.state.volumeReach(name) == nil {
+            if let volume = try await self.writer.volume(name) {
+                self.state.setVolumeReach(name, VolumeReach(volume))
+            }
+        }
+    }
+
+    // MARK: Talk
+
+    /// Keeps a stream of reports open to each instance that matters now.
+    func openStreams(_ plan: ClusterPlan, facts: ClusterFacts, runtime: ClusterRuntime, key: ObjectKey) {
+        var wanted: [String: InstanceTarget] = [:]
+        for instance in plan.watched {
+            guard let pod = facts.pods[instance], let address = pod.address, !pod.isFinished else { continue }
+            wanted[instance] = InstanceTarget(cluster: key, instance: instance, podUID: pod.uid, address: address)
+        }
+        runtime.reconcileStreams(wanted: wanted) { target in
+            // Not a child of the reconciliation, which ends long before it: the runtime keeps and cancels it.
+            Task { await self.follow(target, runtime: runtime) }
+        }
+    }
+
+    private func follow(_ target: InstanceTarget, runtime: ClusterRuntime) async {
+        var delay = Duration.milliseconds(100)
+        while !Task.isCancelled {
+            let began = ContinuousClock.now
+            do {
+                try await self.access.watch(target) { status in
+                    // An address may be somebody else's by now.
+                    guard status.podUID == target.podUID, status.instance == target.instance else { return }
+                    if runtime.report(InstanceFacts(status), of: target.instance) { self.wake(target.cluster, nil) }
+                }
+            } catch {
+                self.logger.debug(
+                    "Stream of an instance ended",
+                    metadata: self.metadata(target.cluster)
+                        .merging(
+                            [LogKey.instance: "\(target.instance)", LogKey.error: "\(error)"]
+                        ) { $1 }
+                )
+            }
+            if Task.isCancelled { return }
+            runtime.forgetReport(of: target.instance, podUID: target.podUID)
+            self.wake(target.cluster, nil)
+            delay = began.duration(to: .now) > .seconds(5) ? .milliseconds(100) : min(delay * 2, .seconds(2))
+            try? await Task.sleep(for: delay)
+        }
+    }
+
+    /// Asks an instance for something; the answer is looked at in the next round, which it triggers.
+    func start(_ call: InstanceCall, facts: ClusterFacts, runtime: ClusterRuntime, key: ObjectKey) {
+        guard let pod = facts.pods[call.instance], let address = pod.address else { return }
+        let target = InstanceTarget(cluster: key, instance: call.instance, podUID: pod.uid, address: address)
+        let epoch = ClusterRuntime.CallEpoch(facts.status)
+        let deadline = self.deadline(of: call, facts: facts)
+        runtime.start(call) { attempt in
+            // Not a child of the reconciliation, which goes on meanwhile: the runtime keeps and cancels it.
+            Task {
+                let result = await self.perform(call, on: target, attempt: attempt, deadline: deadline)
+                guard !Task.isCancelled else { return }
+                runtime.finish(call, result, epoch: epoch)
+                self.wake(key, nil)
+            }
+        }
+    }
+
+    private func perform(_ call: InstanceCall, on target: InstanceTarget, attempt: Int, deadline: Duration) async
+        -> CallState
+    {
+        do {
+            return .done(try await self.access.perform(call, on: target, attempt: attempt, deadline: deadline))
+        } catch {
+            let details: Logger.Metadata = [
+                LogKey.instance: "\(call.instance)", LogKey.call: "\(call.name)", LogKey.error: "\(error)",
+            ]
+            self.logger.info(
+                "Call to an instance failed",
+                metadata: self.metadata(target.cluster).merging(details) { $1 }
+            )
+            let wait = min(self.configuration.callRetryDelay * (1 << min(attempt - 1, 4)), .seconds(5))
+            return .failed(reason: "\(error)", retryAt: Date().addingTimeInterval(wait.inSeconds))
+        }
+    }
+
+    private func deadline(of call: InstanceCall, facts: ClusterFacts) -> Duration {
+        switch call {
+        case .demote: facts.spec.demoteTimeout
+        case .promote: .seconds(30)
+        case .awaitReplay:
+            facts.status.transition?.phase == .demoting ? facts.spec.demoteTimeout : facts.spec.prepareTimeout
+        case .checkpoint, .prepare: facts.spec.prepareTimeout
+        }
+    }
+}
+
+extension InstanceCall {
+    var name: String {
+        switch self {
+        case .checkpoint: "checkpoint"
+        case .prepare: "prepare"
+        case .awaitReplay: "awaitReplay"
+        case .demote: "demote"
+        case .promote: "promote"
+        }
+    }
+}
+
+extension Duration {
+    var inSeconds: Double {
+        let (seconds, attoseconds) = self.components
+        return Double(seconds) + Double(attoseconds) / 1e18
+    }
+}

@@ -1,0 +1,242 @@
+internal import ClusterPlanning
+internal import EventLoop
+internal import Foundation
+internal import JSON
+internal import KubernetesClient
+internal import PostgresClusterAPI
+
+/// Writes objects, and takes every answer in at once, so that the next plan sees it.
+struct ClusterWriter: Sendable {
+    let client: KubernetesClient
+    let state: OperatorState
+
+    // MARK: The cluster itself
+
+    /// Writes a status over the one it was planned from; fails with `conflict` when somebody was faster.
+    func writeStatus(_ status: PostgresClusterStatus, over cluster: PostgresCluster, key: ObjectKey) async throws {
+        let change = try status.mergePatch(from: cluster.status)
+        guard change != .object([:]), let version = cluster.metadata.resourceVersion else { return }
+        let patch: JSONValue = ["metadata": ["resourceVersion": .string(version)], "status": change]
+        do {
+            let written = try await self.client.patch(
+                PostgresCluster.self,
+                key.name,
+                namespace: key.namespace,
+                .merge(patch),
+                subresource: "status"
+            )
+            self.state.clusters.store(written, metadata: written.metadata, of: key)
+        } catch {
+            // Whatever was the matter: what is there now is what counts. It may even have been carried out.
+            try await self.refreshCluster(key)
+            throw error
+        }
+    }
+
+    func refreshCluster(_ key: ObjectKey) async throws {
+        do {
+            let fresh = try await self.client.get(PostgresCluster.self, key.name, namespace: key.namespace)
+            self.state.clusters.store(fresh, metadata: fresh.metadata, of: key)
+        } catch let error where error.code == .notFound {
+            self.state.clusters.forget(key.name, of: key)
+        }
+    }
+
+    // MARK: Guards
+
+    /// Reads a pod from the API server itself.
+    func refreshPod(_ name: String, of key: ObjectKey) async throws -> PodFacts? {
+        do {
+            let pod = try await self.client.get(Pod.self, name, namespace: key.namespace)
+            return self.take(pod, key: key)
+        } catch let error where error.code == .notFound {
+            self.state.pods.forget(name, of: key)
+            return nil
+        }
+    }
+
+    /// Reads the Lease from the API server itself.
+    ///
+    /// Answers whether it is as it was known.
+    func isLeaseUnchanged(_ name: String, of key: ObjectKey) async throws -> Bool {
+        let known = self.state.leases.entry(name, of: key)?.resourceVersion
+        let lease = try await self.client.get(Lease.self, name, namespace: key.namespace)
+        guard lease.metadata.resourceVersion != known else { return true }
+        self.state.leases.store(ObservedLease(lease: lease, since: .now), metadata: lease.metadata, of: key)
+        return false
+    }
+
+    /// Reads a volume, nil when it is gone.
+    func volume(_ name: String) async throws -> PersistentVolume? {
+        do {
+            return try await self.client.get(PersistentVolume.self, name)
+        } catch {
+            if error.code == .notFound { return nil }
+            throw error
+        }
+    }
+
+    // MARK: Objects that follow the plan
+
+    @discardableResult
+    private func take(_ pod: Pod, key: ObjectKey) -> PodFacts? {
+        guard let facts = PodFacts(pod) else { return nil }
+        self.state.pods.store(facts, metadata: pod.metadata, of: key)
+        return facts
+    }
+
+    func label(_ change: RoleChange, of key: ObjectKey) async throws {
+        let patch: JSONValue = [
+            "metadata": [
+                // As precondition: the label is for this pod, not for a namesake made since.
+                "uid": .string(change.uid), "labels": .strings([Labels.role: change.role.rawValue]),
+            ]
+        ]
+        let pod = try await self.client.patch(Pod.self, change.instance, namespace: key.namespace, .merge(patch))
+        self.take(pod, key: key)
+    }
+
+    func apply<T: KubernetesResource>(_ type: T.Type, _ document: JSONValue, of key: ObjectKey) async throws -> T {
+        try await self.client.apply(
+            type,
+            document["metadata"]?["name"]?.stringValue ?? "",
+            namespace: key.namespace,
+            document,
+            fieldManager: FieldManagers.operator,
+            force: true
+        )
+    }
+
+    func applyBudget(_ document: JSONValue, of key: ObjectKey) async throws {
+        let budget = try await self.apply(PodDisruptionBudget.self, document, of: key)
+        self.state.budgets.store(BudgetFacts(budget), metadata: budget.metadata, of: key)
+    }
+
+    func applySlice(_ document: JSONValue, of key: ObjectKey) async throws {
+        let slice = try await self.apply(EndpointSlice.self, document, of: key)
+        self.state.slices.store(slice, metadata: slice.metadata, of: key)
+    }
+
+    func applySecret(_ document: JSONValue, of key: ObjectKey) async throws {
+        let secret = try await self.apply(Secret.self, document, of: key)
+        self.state.secrets.store(secret.metadata.annotations ?? [:], metadata: secret.metadata, of: key)
+    }
+
+    func createPod(_ document: JSONValue, of key: ObjectKey) async throws {
+        do {
+            let created = try await self.client.createObject(Pod.resourceType, document, namespace: key.namespace)
+            self.take(try created.decode(Pod.self), key: key)
+        } catch let error as KubernetesError where error.code == .alreadyExists {
+            let name = document["metadata"]?["name"]?.stringValue ?? ""
+            let pod = try await self.client.get(Pod.self, name, namespace: key.namespace)
+            guard self.take(pod, key: key) != nil else {
+                throw OperatorError(
+                    .nameTaken,
+                    "Pod \(name) belongs to somebody else: rename the cluster, or delete it"
+                )
+            }
+        }
+    }
+
+    func createClaim(_ document: JSONValue, of key: ObjectKey) async throws {
+        let claim: PersistentVolumeClaim
+        do {
+            let created = try await self.client.createObject(
+                PersistentVolumeClaim.resourceType,
+                document,
+                namespace: key.namespace
+            )
+            claim = try created.decode(PersistentVolumeClaim.self)
+        } catch let error as KubernetesError where error.code == .alreadyExists {
+            let name = document["metadata"]?["name"]?.stringValue ?? ""
+            claim = try await self.client.get(PersistentVolumeClaim.self, name, namespace: key.namespace)
+            guard claim.metadata.labels?[Labels.cluster] == key.name else {
+                throw OperatorError(.nameTaken, "PersistentVolumeClaim \(name) belongs to somebody else: delete it")
+            }
+        }
+        self.state.claims.store(ClaimFacts(claim), metadata: claim.metadata, of: key)
+    }
+
+    /// Asks for a pod's eviction.
+    ///
+    /// Answers whether its budgets allow it.
+    func evict(_ pod: PodReference, of key: ObjectKey) async throws -> Bool {
+        do {
+            try await self.client.evict(
+                pod: pod.instance,
+                namespace: key.namespace,
+                options: DeleteOptions(preconditions: Preconditions(uid: pod.uid))
+            )
+            return true
+        } catch {
+            if error.code == .tooManyRequests { return false }
+            if error.code == .notFound || error.code == .conflict { return true }
+            throw error
+        }
+    }
+
+    func delete(_ pod: PodReference, of key: ObjectKey) async throws {
+        try await self.delete(
+            Pod.self,
+            pod.instance,
+            of: key,
+            options: DeleteOptions(
+                gracePeriodSeconds: pod.isForced ? 0 : nil,
+                preconditions: Preconditions(uid: pod.uid)
+            )
+        )
+    }
+
+    /// Deletes an object, and is content when it, or this incarnation of it, is gone already.
+    func delete<T: KubernetesResource>(
+        _ type: T.Type,
+        _ name: String,
+        of key: ObjectKey,
+        options: DeleteOptions = DeleteOptions()
+    ) async throws {
+        do {
+            try await self.client.delete(type, name, namespace: key.namespace, options: options)
+        } catch {
+            if error.code == .notFound || error.code == .conflict { return }
+            throw error
+        }
+    }
+
+    // MARK: Objects that are made once
+
+    /// Creates an object, or brings ours to what it should be; refuses to touch anybody else's.
+    func ensure(_ type: ResourceType, _ document: JSONValue, ownerUID: String, isUpdated: Bool) async throws {
+        let name = document["metadata"]?["name"]?.stringValue ?? ""
+        let namespace = document["metadata"]?["namespace"]?.stringValue
+        do {
+            let existing = try await self.client.getObject(type, name, namespace: namespace)
+            try OperatorError.checkOwner(
+                of: try existing["metadata"]?.decode(ObjectMeta.self) ?? ObjectMeta(),
+                kind: type.kind,
+                uid: ownerUID
+            )
+            guard isUpdated else { return }
+            _ = try await self.client.applyObject(
+                type,
+                name,
+                namespace: namespace,
+                document,
+                fieldManager: FieldManagers.operator,
+                force: true
+            )
+        } catch let error as KubernetesError where error.code == .notFound {
+            if isUpdated {
+                _ = try await self.client.applyObject(
+                    type,
+                    name,
+                    namespace: namespace,
+                    document,
+                    fieldManager: FieldManagers.operator,
+                    force: true
+                )
+            } else {
+                _ = try await self.client.createObject(type, document, namespace: namespace)
+            }
+        }
+    }
+}
