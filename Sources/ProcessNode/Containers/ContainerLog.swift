@@ -81,17 +81,19 @@ final class ContainerLog: Sendable {
 
     /// Writes what waits for an end of line, and ends every ``changes()`` sequence.
     func finish() {
-        self.state.withLock { state in
-            guard !state.isFinished else { return }
+        let watchers = self.state.withLock { state -> [AsyncStream<Void>.Continuation] in
+            guard !state.isFinished else { return [] }
             let prefix = Self.timestamp()
             for (stream, line) in state.partial {
                 self.write(Array("\(prefix) \(stream.rawValue) F ".utf8) + line + [UInt8(ascii: "\n")], &state)
             }
             state.partial = [:]
             state.isFinished = true
-            for watcher in state.watchers.values { watcher.finish() }
-            state.watchers = [:]
+            defer { state.watchers = [:] }
+            return Array(state.watchers.values)
         }
+        // Outside the lock, which their termination handlers take.
+        for watcher in watchers { watcher.finish() }
     }
 
     /// Gives an element whenever there may be more to read; ends when the container has ended.
@@ -108,10 +110,10 @@ final class ContainerLog: Sendable {
             continuation.finish()
             return stream
         }
-        continuation.yield()
         continuation.onTermination = { [weak self] _ in
             self?.state.withLock { state in _ = state.watchers.removeValue(forKey: id) }
         }
+        continuation.yield()
         return stream
     }
 

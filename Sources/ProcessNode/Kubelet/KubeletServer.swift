@@ -40,7 +40,7 @@ struct KubeletServer: Sendable {
         )
         var logger = self.logger
         // Says hello and goodbye at a level that would bury what the node has to say.
-        logger.logLevel = .warning
+        logger.logLevel = .critical
         let application = Application(
             router: self.router(),
             server: try .tls(tlsConfiguration: tls),
