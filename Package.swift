@@ -139,6 +139,13 @@ let package = Package(
             ]
         ),
 
+        library(
+            "Playground",
+            [
+                "KubernetesServer", "ProcessNode", "KubernetesClient", "EventLoop", "JSON", "JSONYAML", .logging,
+            ]
+        ),
+
         // Executables
         executable(
             "drover-operator",
@@ -153,8 +160,9 @@ let package = Package(
         executable(
             "drover-playground",
             [
-                "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient", "PostgresClusterAPI",
-                "EventLoop", "JSON", "CLinux", .argumentParser, .logging, .serviceLifecycle,
+                "Playground", "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient",
+                "PostgresClusterAPI", "EventLoop", "JSON", "CLinux", .argumentParser, .logging, .serviceLifecycle,
+                .unixSignals,
             ]
         ),
 

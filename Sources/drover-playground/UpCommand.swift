@@ -1,4 +1,7 @@
 internal import ArgumentParser
+internal import Foundation
+internal import KubernetesClient
+internal import Playground
 
 /// Starts API server, nodes and operator, and stays until it is told to end.
 struct UpCommand: AsyncParsableCommand {
@@ -7,7 +10,82 @@ struct UpCommand: AsyncParsableCommand {
         abstract: "Start an API server, nodes and the operator."
     )
 
+    @Option(help: "How many nodes to start.")
+    var nodes = 3
+
+    @Option(
+        parsing: .upToNextOption,
+        help: "The nodes' zones, in turn; each node has its own when none is given."
+    )
+    var zones: [String] = []
+
+    @Option(help: "The API server's port; 0 takes a free one.")
+    var port = 0
+
+    @Option(help: "Where to write the kubeconfig.")
+    var kubeconfig = "playground.kubeconfig"
+
+    @Option(help: "Where to keep everything; a temporary directory, removed at the end, when not given.")
+    var data: String?
+
+    @Option(help: "The directory of Drover's executables; that of this program when not given.")
+    var executables: String?
+
+    @Option(help: "The definition of PostgresCluster.")
+    var crds: String?
+
+    @Flag(name: .long, inversion: .prefixedNo, help: "Start the operator.")
+    var `operator` = true
+
+    @OptionGroup
+    var log: LogOptions
+
+    func validate() throws {
+        guard (0...26).contains(self.nodes) else { throw ValidationError("--nodes must be 0 to 26") }
+        guard (0...65_535).contains(self.port) else { throw ValidationError("--port must be 0 to 65535") }
+    }
+
     func run() async throws {
-        throw ValidationError("not built yet")
+        var options = PlaygroundOptions(nodeCount: self.nodes, logger: self.log.logger("playground"))
+        if !self.zones.isEmpty {
+            for index in options.nodes.indices {
+                options.nodes[index].zone = self.zones[index % self.zones.count]
+            }
+        }
+        options.port = self.port
+        options.kubeconfig = self.kubeconfig
+        options.dataDirectory = self.data
+        options.definitions = self.crds
+        options.runsOperator = self.operator
+        if let executables { options.executables = executables }
+        let ready = options
+        print("starting the API server and \(options.nodes.count) nodes ...")
+        try await TerminationSignal.run {
+            try await Playground.run(ready) { playground in
+                Self.explain(playground)
+                // Until cancelled.
+                try await Task.sleep(for: .seconds(Int64.max / 4))
+            }
+        }
+        print("ended")
+    }
+
+    private static func explain(_ playground: Playground) {
+        let kubeconfig = playground.options.kubeconfig ?? playground.kubeconfig
+        print(
+            """
+            The playground is up at \(playground.configuration.server).
+              operator's log: \(playground.operatorLog)
+
+            Try:
+              export KUBECONFIG=\(kubeconfig)
+              kubectl get nodes
+              kubectl apply -f manifests/examples/orders.yaml
+              kubectl get postgresclusters -w
+              kubectl cordon node-a
+
+            Ctrl-C ends it and everything in it.
+            """
+        )
     }
 }

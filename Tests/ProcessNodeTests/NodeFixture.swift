@@ -21,7 +21,8 @@ struct NodeFixture {
 
     static let logger: Logger = {
         var logger = Logger(label: "node-test")
-        logger.logLevel = ProcessInfo.processInfo.environment["DROVER_TEST_LOG"].flatMap { Logger.Level(rawValue: $0) } ?? .critical
+        logger.logLevel =
+            ProcessInfo.processInfo.environment["DROVER_TEST_LOG"].flatMap { Logger.Level(rawValue: $0) } ?? .critical
         return logger
     }()
 

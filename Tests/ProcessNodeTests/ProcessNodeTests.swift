@@ -117,7 +117,10 @@ struct ProcessNodeTests {
         try await NodeFixture.run { fixture in
             try await fixture.withNode { _ in
                 let marker = "\(UInt32.random(in: 100_000..<1_000_000_000))"
-                try await fixture.createPod("p", script: "trap '' TERM; sleep \(marker) & echo up; while :; do sleep 0.1; done")
+                try await fixture.createPod(
+                    "p",
+                    script: "trap '' TERM; sleep \(marker) & echo up; while :; do sleep 0.1; done"
+                )
                 try await fixture.wait(for: "p", "became ready") { $0.isReady }
                 try await eventually { ContainerRuntimeTests.isRunning(["sleep", marker]) }
                 try await fixture.delete("p", grace: 1)
@@ -208,7 +211,9 @@ struct ProcessNodeTests {
                     )
                 }
                 try await fixture.wait(for: "good", "became ready") { $0.isReady }
-                let bad = try await fixture.wait(for: "bad", "started") { $0.containerStatus["started"]?.boolValue == true }
+                let bad = try await fixture.wait(for: "bad", "started") {
+                    $0.containerStatus["started"]?.boolValue == true
+                }
                 #expect(!bad.isReady)
                 for name in ["good", "bad"] { try await fixture.delete(name, grace: 0) }
             }
@@ -233,7 +238,12 @@ struct ProcessNodeTests {
                     spec: [
                         "volumes": [
                             ["name": "s", "secret": ["secretName": "app", "defaultMode": 0o640]],
-                            ["name": "d", "downwardAPI": ["items": [["path": "labels", "fieldRef": ["fieldPath": "metadata.labels"]]]]],
+                            [
+                                "name": "d",
+                                "downwardAPI": [
+                                    "items": [["path": "labels", "fieldRef": ["fieldPath": "metadata.labels"]]]
+                                ],
+                            ],
                         ]
                     ]
                 )
@@ -248,11 +258,17 @@ struct ProcessNodeTests {
                 try await eventually { try await fixture.log("p").text == "one\n" }
                 #expect(secret["metadata"]?["uid"] != nil)
                 _ = try await fixture.client.patchObject(
-                    Secret.resourceType, "app", namespace: "default", .merge(["data": ["key": "dHdvCg=="]])
+                    Secret.resourceType,
+                    "app",
+                    namespace: "default",
+                    .merge(["data": ["key": "dHdvCg=="]])
                 )
                 try await eventually { try await fixture.log("p").text.hasSuffix("two\n") }
                 _ = try await fixture.client.patchObject(
-                    Pod.resourceType, "p", namespace: "default", .merge(["metadata": ["labels": ["role": "master"]]])
+                    Pod.resourceType,
+                    "p",
+                    namespace: "default",
+                    .merge(["metadata": ["labels": ["role": "master"]]])
                 )
                 try await eventually { try await fixture.log("p").text.hasSuffix("two\nrole=\"master\"\n") }
                 try await fixture.delete("p", grace: 0)
@@ -260,11 +276,16 @@ struct ProcessNodeTests {
         }
     }
 
-    @Test(arguments: [
-        (["image": "missing/thing"], "ErrImagePull"),
-        (["env": [["name": "A", "valueFrom": ["configMapKeyRef": ["name": "none", "key": "k"]]]]], "CreateContainerConfigError"),
-        (["securityContext": ["runAsUser": 0, "runAsNonRoot": true]], "CreateContainerConfigError"),
-    ] as [(JSONValue, String)])
+    @Test(
+        arguments: [
+            (["image": "missing/thing"], "ErrImagePull"),
+            (
+                ["env": [["name": "A", "valueFrom": ["configMapKeyRef": ["name": "none", "key": "k"]]]]],
+                "CreateContainerConfigError"
+            ),
+            (["securityContext": ["runAsUser": 0, "runAsNonRoot": true]], "CreateContainerConfigError"),
+        ] as [(JSONValue, String)]
+    )
     func containersThatCannotStartSayWhy(_ container: JSONValue, _ reason: String) async throws {
         try await NodeFixture.run { fixture in
             try await fixture.withNode { _ in

@@ -62,14 +62,7 @@ actor ContainerRuntime {
     }
 
     /// Where bubblewrap is, by `PATH`.
-    static func findBubblewrap() -> String? {
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
-        for directory in path.split(separator: ":") {
-            let candidate = "\(directory)/bwrap"
-            if unsafe access(candidate, X_OK) == 0 { return candidate }
-        }
-        return nil
-    }
+    static func findBubblewrap() -> String? { Programs.find("bwrap") }
 
     /// Starts a container.
     ///

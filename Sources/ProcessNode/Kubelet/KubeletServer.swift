@@ -89,7 +89,7 @@ struct KubeletServer: Sendable {
             )
             return Response(
                 status: .ok,
-                headers: [.contentType: "text/plain"],
+                headers: [.contentType: "text/plain", .connection: "close"],
                 body: ResponseBody { writer in
                     var reader = LogReader(log: log, options: options)
                     while let bytes = await reader.next() {

@@ -1,6 +1,5 @@
 internal import CLinux
 internal import EventLoop
-internal import Foundation
 internal import Glibc
 
 /// Runs a command beside a container's program, in its namespaces.
@@ -17,7 +16,7 @@ actor CommandRunner {
 
     /// Runs it to its end; nil when it returned 0, else what was wrong.
     func run(_ command: [String], inContainer process: pid_t, timeout: Duration) async -> String? {
-        guard let nsenter = Self.find("nsenter") else { return "nsenter is not installed" }
+        guard let nsenter = Programs.find("nsenter") else { return "nsenter is not installed" }
         let arguments =
             [
                 nsenter, "--target", "\(process)", "--user", "--preserve-credentials", "--mount", "--pid", "--ipc",
@@ -47,10 +46,5 @@ actor CommandRunner {
         if !isInTime { return "command timed out" }
         let exitCode = drover_exit_code(status)
         return exitCode == 0 ? nil : "command returned \(exitCode)"
-    }
-
-    private static func find(_ program: String) -> String? {
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? BubblewrapPlan.defaultPath
-        return path.split(separator: ":").map { "\($0)/\(program)" }.first { unsafe access($0, X_OK) == 0 }
     }
 }
