@@ -49,9 +49,10 @@ public enum OwnedParameters {
             ["synchronous_standby_names", "synchronized_standby_slots", "sync_replication_slots"]
         ),
         (
-            "without it data can be lost or an old primary cannot follow the new one; leave it out",
+            "Drover sets it so that nothing is lost and every instance can follow every other; leave it out",
             [
-                "fsync", "full_page_writes", "wal_log_hints", "ignore_checksum_failure", "zero_damaged_pages",
+                "fsync", "full_page_writes", "wal_level", "wal_log_hints", "ignore_checksum_failure",
+                "zero_damaged_pages",
                 "ignore_invalid_pages", "allow_in_place_tablespaces",
             ]
         ),
@@ -60,7 +61,7 @@ public enum OwnedParameters {
             [
                 "ssl", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_crl_file", "ssl_crl_dir",
                 "ssl_passphrase_command", "ssl_passphrase_command_supports_reload", "ssl_dh_params_file",
-                "password_encryption", "krb_server_keyfile",
+                "ssl_min_protocol_version", "password_encryption", "krb_server_keyfile",
             ]
         ),
         (

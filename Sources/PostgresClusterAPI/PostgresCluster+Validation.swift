@@ -100,10 +100,6 @@ struct SpecValidation {
 
     private mutating func check(value: String, ofParameter name: String, field: String) {
         switch name {
-        case "wal_level":
-            if value != "replica", value != "logical" {
-                self.add(field, "must be 'replica' or 'logical'; replicas cannot follow with less")
-            }
         case "max_wal_senders", "max_replication_slots":
             let isNumber = (2...4).contains(value.utf8.count) && value.utf8.allSatisfy { (0x30...0x39).contains($0) }
             if !isNumber || value.hasPrefix("0") {
@@ -119,15 +115,11 @@ struct SpecValidation {
             self.add("spec.postgres.hba", "has more than \(SchemaLimits.hbaLines) lines")
             return
         }
-        let types = ["local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"]
         for (index, line) in hba.enumerated() {
             let field = "spec.postgres.hba[\(index)]"
             self.text(field, line, maximum: SchemaLimits.hbaLine)
-            if !types.contains(where: { line.hasPrefix("\($0) ") }) {
-                self.add(field, "must begin with one of \(types.joined(separator: ", ")) and a blank")
-            }
-            if line.contains("@") {
-                self.add(field, "may not refer to a file by '@'; name databases and roles in the line itself")
+            if line.unicodeScalars.count <= SchemaLimits.hbaLine, let problem = HostBasedRule.problem(with: line) {
+                self.add(field, problem)
             }
         }
     }

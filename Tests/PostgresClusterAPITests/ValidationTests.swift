@@ -30,7 +30,19 @@ private let refusedBySchema: [(path: String, value: JSONValue)] = [
     ("spec.postgres.parameters", manyParameters),
     ("spec.postgres.parameters", ["work_mem"]),
     ("spec.postgres.hba", ["trust me"]),
+    ("spec.postgres.hba", [""]),
+    ("spec.postgres.hba", [" host all all all md5"]),
+    ("spec.postgres.hba", ["local all all trust"]),
+    ("spec.postgres.hba", ["host all all all trust"]),
+    ("spec.postgres.hba", ["host all all all md5 map=x"]),
     ("spec.postgres.hba", ["host all all all md5\nlocal all all trust"]),
+    ("spec.postgres.hba", ["host all all all md5 \\"]),
+    ("spec.postgres.hba", ["host all all example.org md5"]),
+    ("spec.postgres.hba", ["host all all 10.0.0.0 255.0.0.0 md5"]),
+    ("spec.postgres.hba", ["host all, all all md5"]),
+    ("spec.postgres.hba", ["host \"all all all md5"]),
+    ("spec.postgres.hba", ["host all all md5"]),
+    ("spec.postgres.hba", ["host all all all md5 # comment"]),
     ("spec.postgres.hba", ["host @/etc/passwd all all md5"]),
     ("spec.postgres.hba", ["include /etc/passwd"]),
     ("spec.postgres.hba", [.string("host " + megabyte)]),
@@ -115,6 +127,9 @@ private let refusedByRules: [(path: String, value: JSONValue)] = [
     ("spec.postgres.parameters", ["archive_command": "true"]),
     ("spec.postgres.parameters", ["fsync": "off"]),
     ("spec.postgres.parameters", ["wal_level": "minimal"]),
+    ("spec.postgres.hba", ["host all all all cert"]),
+    ("spec.postgres.hba", ["hostnossl all all all md5 clientcert=verify-full"]),
+    ("spec.postgres.hba", ["hostssl all all all cert clientcert=verify-full"]),
     ("spec.postgres.parameters", ["max_wal_senders": "0"]),
     ("spec.postgres.parameters", ["max_wal_senders": "9"]),
     ("spec.postgres.parameters", ["max_replication_slots": "many"]),
@@ -137,8 +152,16 @@ private let refusedByRules: [(path: String, value: JSONValue)] = [
     ("spec.bootstrap.owner", "drover_operator"),
 ]
 
-/// Specs that only the operator refuses: a structural schema says nothing about keys of maps.
+/// Specs that only the operator refuses: a structural schema says nothing about keys of maps and little about networks.
 private let refusedByOperatorOnly: [(path: String, value: JSONValue)] = [
+    ("spec.postgres.hba", ["host all all 10.0.0.0/33 md5"]),
+    ("spec.postgres.hba", ["host all all 10.0.0/8 md5"]),
+    ("spec.postgres.hba", ["host all all 10.0.0.256/8 md5"]),
+    ("spec.postgres.hba", ["host all all 010.0.0.1/8 md5"]),
+    ("spec.postgres.hba", ["host all all fd00::/129 md5"]),
+    ("spec.postgres.hba", ["host all all fd00:::1/64 md5"]),
+    ("spec.postgres.hba", ["host all all fd00::1::/64 md5"]),
+    ("spec.postgres.hba", ["host all all 1:2:3:4:5:6:7/64 md5"]),
     ("spec.postgres.parameters", ["": "1"]),
     ("spec.postgres.parameters", ["work mem": "1"]),
     ("spec.postgres.parameters", ["a.b.c": "1"]),
@@ -156,9 +179,16 @@ private let accepted: [(path: String, value: JSONValue)] = [
     ("spec.postgres.parameters", ["max_connections": "200", "TimeZone": "UTC", "auto_explain.log_min_duration": "1s"]),
     (
         "spec.postgres.parameters",
-        ["search_path": "\"$user\", public", "wal_level": "logical", "max_wal_senders": "20"]
+        ["search_path": "\"$user\", public", "max_wal_senders": "20"]
     ),
-    ("spec.postgres.hba", ["hostssl all reporting 10.0.0.0/8 cert"]),
+    (
+        "spec.postgres.hba",
+        [
+            "hostssl all reporting 10.0.0.0/8 cert", "host app,shop  +readers,app all scram-sha-256",
+            "hostssl replication cdc fd00::/8 scram-sha-256 clientcert=verify-full", "hostnossl all all ::/0 reject",
+            "host all all 1:2:3:4:5:6:7:8/128 md5 ", "host sameuser all samenet md5", "host all all ::1/128 md5",
+        ]
+    ),
     ("spec.storage.size", 1_073_741_824),
     ("spec.storage.size", "64Mi"),
     ("spec.storage.size", "1.5Gi"),
@@ -215,7 +245,7 @@ private let accepted: [(path: String, value: JSONValue)] = [
     }
 
     @Test(arguments: refusedByOperatorOnly.indices)
-    func refusesBadNamesOfSettings(_ index: Int) throws {
+    func refusesWhatNoSchemaCanRefuse(_ index: Int) throws {
         let (path, value) = refusedByOperatorOnly[index]
         try self.expectRefusal(cluster(path, value), path)
     }
