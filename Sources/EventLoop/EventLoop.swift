@@ -82,15 +82,10 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         }
         self.wakeup = drover_eventfd()
         guard self.wakeup >= 0 else {
-            let code = errno
-            close(self.epoll)
-            throw EventLoopError(operation: "eventfd", code: code)
+            throw EventLoopError(operation: "eventfd", code: errno)
         }
         guard drover_epoll_add(self.epoll, self.wakeup, drover_epoll_in, 0) == 0 else {
-            let code = errno
-            close(self.epoll)
-            close(self.wakeup)
-            throw EventLoopError(operation: "epoll_ctl", code: code)
+            throw EventLoopError(operation: "epoll_ctl", code: errno)
         }
         let start = ThreadStart(loop: self, name: name)
         var thread = pthread_t()
@@ -107,12 +102,17 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
             Unmanaged.passRetained(start).toOpaque()
         )
         guard code == 0 else {
-            close(self.epoll)
-            close(self.wakeup)
             throw EventLoopError(operation: "pthread_create", code: code)
         }
         self.thread.withLock { $0 = thread }
         pthread_detach(thread)
+    }
+
+    /// Closes the descriptors only when nobody can use the loop any more: whoever enqueues after the end would otherwise
+    /// write into a descriptor that belongs to somebody else by then.
+    deinit {
+        close(self.epoll)
+        if self.wakeup >= 0 { close(self.wakeup) }
     }
 
     /// Ends the loop after the jobs that wait now.
@@ -272,8 +272,6 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
                 self.handle(event)
             }
         }
-        close(self.epoll)
-        close(self.wakeup)
     }
 
     private func handle(_ event: drover_epoll_event) {

@@ -15,8 +15,9 @@ public final class HTTPClient: Sendable {
 
     /// For shared connections.
     private let engine: TransferEngine
-    /// For dedicated connections. These have a pool of their own, because libcurl takes all connections to a host for
-    /// HTTP/2 as soon as one of them is, and would send a second request into a busy HTTP/1.1 one (seen in 7.88).
+    /// For dedicated connections.
+    ///
+    /// These have a pool of their own, because libcurl takes all connections to a host for HTTP/2 as soon as one of them is, and would send a second request into a busy HTTP/1.1 one (seen in 7.88).
     private let dedicated: TransferEngine
     private let tls: TLSSettings
     private let http2: Bool

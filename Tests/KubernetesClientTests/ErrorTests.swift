@@ -159,7 +159,7 @@ struct ErrorTests {
         } _: {
             $0.port
         }
-        try await withAPIServer(configure: { $0.server = "http://127.0.0.1:\(port)" }) { _ in
+        try await withAPIServer(configuring: KubernetesConfiguration(server: "http://127.0.0.1:\(port)")) { _ in
         } _: { client in
             let failure = await kubernetesError {
                 _ = try await client.create(Namespace(metadata: ObjectMeta(name: "x")))

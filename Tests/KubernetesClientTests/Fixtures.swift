@@ -13,18 +13,18 @@ func withAPIServer<R>(
     _ script: @escaping @Sendable (ScriptedConnection) async throws -> Void,
     _ body: (KubernetesClient) async throws -> R
 ) async throws -> R {
-    try await withAPIServer(configure: { _ in }, script, body)
+    try await withAPIServer(configuring: KubernetesConfiguration(server: ""), script, body)
 }
 
-/// Runs `body` with a client of a scripted API server and a configuration of its own.
+/// Runs `body` with a client of a scripted API server and this configuration; without a server it is the scripted one.
 func withAPIServer<R>(
-    configure: (inout KubernetesConfiguration) -> Void,
+    configuring configuration: KubernetesConfiguration,
     _ script: @escaping @Sendable (ScriptedConnection) async throws -> Void,
     _ body: (KubernetesClient) async throws -> R
 ) async throws -> R {
     try await ScriptedServer.with(script) { server in
-        var configuration = KubernetesConfiguration(server: server.url)
-        configure(&configuration)
+        var configuration = configuration
+        if configuration.server.isEmpty { configuration.server = server.url }
         var client = KubernetesClient(
             configuration: configuration,
             eventLoop: try EventLoop(name: "kube-test"),
