@@ -11,7 +11,7 @@ internal import Synchronization
 ///
 /// Descriptors and timers are known by identifiers from a counter, never by number or address, because those are
 /// reused while an old event is still under way.
-public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
+public final class EventLoop: SerialExecutor, @unchecked Sendable {
     /// What to wait for on a descriptor.
     public struct Interest: OptionSet, Sendable {
         /// The raw bits.
@@ -144,11 +144,6 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         unsafe UnownedSerialExecutor(ordinary: self)
     }
 
-    /// The reference for a task that prefers to run here.
-    public func asUnownedTaskExecutor() -> UnownedTaskExecutor {
-        unsafe UnownedTaskExecutor(ordinary: self)
-    }
-
     /// Whether the caller runs on the loop's thread.
     public var isCurrent: Bool {
         let thread = self.thread.withLock { $0 }
@@ -255,10 +250,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
                 return (jobs, inbox.isStopping)
             }
             for job in jobs {
-                unsafe job.runSynchronously(
-                    isolatedTo: self.asUnownedSerialExecutor(),
-                    taskExecutor: self.asUnownedTaskExecutor()
-                )
+                // Not as a task executor as well: to the runtime, going on in the same actor would then be a change of
+                // executor, and every call between two functions of an actor would let others in between.
+                unsafe job.runSynchronously(on: self.asUnownedSerialExecutor())
             }
             if isStopping { break }
             self.fireTimers()
