@@ -88,6 +88,8 @@ let package = Package(
         library("HTTPClient", ["CLibCurl", "EventLoop"]),
         library("PostgresClient", ["CLibPQ", "EventLoop", .logging]),
 
+        library("Workload", ["PostgresClient", "EventLoop", "CLinux"]),
+
         // Kubernetes
         library("KubernetesClient", ["HTTPClient", "EventLoop", "JSON", .logging, .yams]),
         library(
@@ -161,8 +163,8 @@ let package = Package(
             "drover-playground",
             [
                 "Playground", "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient",
-                "PostgresClusterAPI", "EventLoop", "JSON", "CLinux", .argumentParser, .logging, .serviceLifecycle,
-                .unixSignals,
+                "PostgresClusterAPI", "Workload", "EventLoop", "JSON", "JSONYAML", "CLinux", .argumentParser, .logging,
+                .serviceLifecycle, .unixSignals,
             ]
         ),
 
@@ -183,7 +185,8 @@ let package = Package(
                 .hummingbirdTLS, .nioCore, .nioSSL,
             ]
         ),
-        tests("PostgresClientTests", ["PostgresClient", "EventLoop"]),
+        tests("PostgresClientTests", ["PostgresClient", "Workload", "EventLoop"]),
+        tests("WorkloadTests", ["Workload", "PostgresClient", "EventLoop"]),
         tests(
             "KubernetesClientTests",
             ["KubernetesClient", "HTTPClient", "ScriptedServer", "EventLoop", "JSON", .logging]

@@ -1,18 +1,50 @@
 internal import CLibPQ
-internal import Dispatch
 internal import Glibc
 
-/// What libpq and the C library can only do by blocking; it runs on threads of Dispatch.
+/// What libpq and the C library can only do by blocking; each call gets a thread.
 ///
 /// Neither the event loop nor the cooperative pool may wait for a name server or for a dead host.
 enum BlockingCalls {
-    private static let queue = DispatchQueue(label: "drover.postgres.blocking", attributes: .concurrent)
+    private final class Work {
+        let body: @Sendable () -> Void
+
+        init(_ body: @escaping @Sendable () -> Void) {
+            self.body = body
+        }
+    }
+
+    /// A thread each, not a pool: calls to hosts that do not answer would hold up all others.
+    private static func onThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+        var attributes = pthread_attr_t()
+        unsafe pthread_attr_init(&attributes)
+        defer { unsafe pthread_attr_destroy(&attributes) }
+        unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        unsafe pthread_attr_setstacksize(&attributes, 512 << 10)
+        var thread = pthread_t()
+        let context = unsafe Unmanaged.passRetained(Work(body)).toOpaque()
+        let code = unsafe pthread_create(
+            &thread,
+            &attributes,
+            { context in
+                guard let context = unsafe context else { return nil }
+                unsafe Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body()
+                return nil
+            },
+            context
+        )
+        guard code == 0 else {
+            unsafe Unmanaged<Work>.fromOpaque(context).release()
+            return false
+        }
+        return true
+    }
 
     /// Looks up the numeric addresses of a host.
     ///
     /// `completion` is called on some thread, with an empty list on failure.
     static func resolve(_ host: String, completion: @escaping @Sendable ([String]) -> Void) {
-        self.queue.async { completion(Self.addresses(of: host, flags: 0)) }
+        let isStarted = self.onThread { completion(Self.addresses(of: host, flags: 0)) }
+        if !isStarted { completion([]) }
     }
 
     /// The host as an address when it is one already.
@@ -63,10 +95,14 @@ enum BlockingCalls {
         ///
         /// Call once: it frees the copy.
         func send(completion: @escaping @Sendable () -> Void) {
-            BlockingCalls.queue.async {
+            let isStarted = BlockingCalls.onThread {
                 var buffer = [CChar](repeating: 0, count: 256)
                 // A failure says that the server cannot be reached: the query's own deadline deals with that.
                 _ = unsafe PQcancel(self.pointer, &buffer, Int32(buffer.count))
+                unsafe PQfreeCancel(self.pointer)
+                completion()
+            }
+            if !isStarted {
                 unsafe PQfreeCancel(self.pointer)
                 completion()
             }

@@ -16,7 +16,7 @@ internal import Logging
     /// Begins to connect.
     /// - Throws: when memory is short, or libpq refuses a keyword.
     init(keywords: [(name: String, value: String)], notices: NoticeReceiver) throws(PostgresError) {
-        guard !keywords.contains(where: { $0.name.utf8.contains(0) || $0.value.utf8.contains(0) }) else {
+        guard !keywords.contains(where: { $0.name.containsNUL || $0.value.containsNUL }) else {
             throw PostgresError(code: .invalidArgument, message: "a connection option contains a NUL byte")
         }
         var names: [UnsafePointer<CChar>?] = unsafe keywords.map { unsafe UnsafePointer(strdup($0.name)) }

@@ -92,7 +92,7 @@ extension PostgresConnection {
         guard self.currentLookup == lookup else { return }
         self.currentLookup = nil
         self.resolvedAddresses = addresses
-        self.wake(.event)
+        self.wake()
     }
 
     private func checkConnecting() throws(PostgresError) {

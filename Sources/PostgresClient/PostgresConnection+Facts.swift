@@ -59,7 +59,7 @@ extension PostgresConnection {
         guard case .open(let handle) = self.state else {
             throw PostgresError(code: .closed, message: "the connection is not open")
         }
-        guard !inputs.contains(where: { $0.utf8.contains(0) }) else {
+        guard !inputs.contains(where: { $0.containsNUL }) else {
             throw PostgresError(code: .invalidArgument, message: "a name or a value contains a NUL byte")
         }
         guard let pointer = unsafe make(handle) else {

@@ -72,6 +72,7 @@ extension PostgresConnection {
         var collector = ResultCollector(maximumBytes: self.configuration.maximumResultBytes)
         var interruption: PostgresError?
         var deadline = deadline
+        var repeatCancel: ContinuousClock.Instant?
         var isFlushed = false
         var unparsedBytes = 0
 
@@ -79,6 +80,7 @@ extension PostgresConnection {
             guard interruption == nil else { return }
             interruption = error
             deadline = .now + self.configuration.cancelGrace
+            repeatCancel = .now + Self.cancelInterval
             self.requestCancel(handle)
         }
 
@@ -103,6 +105,7 @@ extension PostgresConnection {
             case .waiting:
                 break
             }
+            guard case .open = self.state else { return .failure(self.closedError) }
             if collector.isTooLarge { interrupt(Self.tooLarge) }
             if self.isCancelled {
                 interrupt(PostgresError(code: .cancelled, message: "the query was cancelled with its task"))
@@ -115,13 +118,16 @@ extension PostgresConnection {
             let wake = await self.suspend(
                 on: unsafe PQsocket(handle.pointer),
                 interest: isFlushed ? .readable : [.readable, .writable],
-                until: deadline
+                until: repeatCancel.flatMap { again in deadline.map { min(again, $0) } } ?? deadline
             )
             switch wake {
             case .event:
-                guard case .open = self.state else { return .failure(self.closedError) }
+                continue
             case .deadline where interruption == nil:
                 interrupt(PostgresError(code: .timeout, message: "the query took longer than its timeout"))
+            case .deadline where deadline.map { ContinuousClock.now < $0 } ?? true:
+                repeatCancel = .now + Self.cancelInterval
+                if !self.isCancelRequestUnderWay { self.requestCancel(handle) }
             case .deadline:
                 self.shut(PostgresError(code: .closed, message: "the server did not answer a cancel request"))
                 return .failure(interruption ?? Self.tooLarge)
@@ -157,18 +163,21 @@ extension PostgresConnection {
 
     // MARK: Cancelling
 
+    /// A cancel request that overtakes its query finds an idle session and is forgotten, so it is sent again.
+    private static let cancelInterval = Duration.milliseconds(100)
+
     private func requestCancel(_ handle: ConnectionHandle) {
         guard let cancellation = BlockingCalls.Cancellation(handle) else { return }
         self.isCancelRequestUnderWay = true
         cancellation.send {
-            // Not structured: it comes from a thread of Dispatch. It does one step on the loop's thread.
+            // Not structured: it comes from another thread. It does one step on the loop's thread.
             Task { await self.cancelRequestEnded() }
         }
     }
 
     private func cancelRequestEnded() {
         self.isCancelRequestUnderWay = false
-        self.wake(.event)
+        self.wake()
     }
 
     /// A cancel request that is still on its way could hit the next query.

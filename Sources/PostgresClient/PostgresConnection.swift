@@ -54,6 +54,8 @@ public actor PostgresConnection {
     var currentLookup: UInt64?
 
     private var suspension: Suspension?
+    /// An event came while nothing was suspended: between the operation's look for it and its suspension, perhaps.
+    private var isEventPending = false
     private var turn: UInt64?
     private var isTurnCancelled = false
     private var waiters: [Waiter] = []
@@ -92,6 +94,7 @@ public actor PostgresConnection {
 
     /// Opens a session, hands it to `body`, and closes it whatever happens.
     /// - Throws: what ``connect(_:eventLoop:logger:)`` throws, and what `body` throws.
+    @discardableResult
     public static func withConnection<Result>(
         _ configuration: PostgresConfiguration,
         eventLoop: EventLoop,
@@ -120,7 +123,7 @@ public actor PostgresConnection {
     func shut(_ error: PostgresError) {
         if case .closed = self.state { return }
         self.state = .closed(error)
-        self.wake(.event)
+        self.wake()
     }
 
     private func open() async throws(PostgresError) {
@@ -216,20 +219,26 @@ public actor PostgresConnection {
             return
         }
         self.isTurnCancelled = true
-        self.wake(.event)
+        self.wake()
     }
 
     // MARK: Suspension
 
-    /// Waits until the socket is ready, the time is over, or somebody calls ``wake(_:)``.
+    /// Waits until the socket is ready, the time is over, or somebody calls ``wake()``.
     ///
-    /// A caller that waits for an event looks for it before it suspends: nothing runs between the look and here.
+    /// An event that came since the operation was last woken wakes it at once, so none is missed between a caller's
+    /// look at the state and here. Callers look again, and must not mind being woken for nothing.
     func suspend(
         on descriptor: Int32?,
         interest: EventLoop.Interest = .readable,
         until deadline: ContinuousClock.Instant?
     ) async -> Wake {
         await withCheckedContinuation { continuation in
+            guard !self.isEventPending else {
+                self.isEventPending = false
+                continuation.resume(returning: .event)
+                return
+            }
             let id = self.makeID()
             var suspension = Suspension(id: id, continuation: continuation)
             if let descriptor {
@@ -249,9 +258,13 @@ public actor PostgresConnection {
         }
     }
 
-    func wake(_ wake: Wake) {
-        guard let id = self.suspension?.id else { return }
-        self.wake(wake, id: id)
+    /// Tells the operation that something has happened that it should look at.
+    func wake() {
+        guard let id = self.suspension?.id else {
+            self.isEventPending = true
+            return
+        }
+        self.wake(.event, id: id)
     }
 
     private func wake(_ wake: Wake, id: UInt64) {

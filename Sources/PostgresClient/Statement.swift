@@ -9,7 +9,7 @@ struct Statement {
 
     /// C strings end at the first NUL byte: what follows would silently be cut off.
     var isSendable: Bool {
-        !self.sql.utf8.contains(0) && !self.parameters.contains { $0?.utf8.contains(0) ?? false }
+        !self.sql.containsNUL && !self.parameters.contains { $0?.containsNUL ?? false }
     }
 
     /// Gives the statement to libpq, to be sent by `PQflush`, and asks for its rows one by one.
@@ -35,5 +35,16 @@ struct Statement {
             unsafe PQsetSingleRowMode(handle.pointer)
         }
         return isSent
+    }
+}
+
+extension String {
+    /// Whether the text has a NUL byte; quick also for megabytes.
+    var containsNUL: Bool {
+        let quick = unsafe self.utf8.withContiguousStorageIfAvailable { bytes in
+            guard let base = bytes.baseAddress else { return false }
+            return unsafe memchr(base, 0, bytes.count) != nil
+        }
+        return quick ?? self.utf8.contains(0)
     }
 }
