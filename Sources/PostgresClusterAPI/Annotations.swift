@@ -30,20 +30,10 @@ public enum Annotations {
     /// The primary has been told to stop and asks to be moved: when its grace ends, RFC 3339.
     public static let moveRequested = "drover.dev/move-requested"
 
-    // On pods and Secrets, by the operator
+    // On pods, by the operator
 
-    /// Hash of what a pod was made from, to see whether it is out of date.
-    public static let specHash = "drover.dev/spec-hash"
-    /// Hash of the trust bundle in a certificate Secret.
-    public static let trustHash = "drover.dev/trust-hash"
     /// Tells the cluster autoscaler that a pod may be evicted.
     public static let safeToEvict = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-}
-
-/// Finalizers that Drover puts on its objects.
-public enum Finalizers {
-    /// On a PostgresCluster whose replies on Nodes must be taken back before it goes.
-    public static let cluster = "drover.dev/cluster"
 }
 
 /// Field managers of server-side apply.

@@ -91,8 +91,6 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let switchover = ConditionReason(rawValue: "Switchover")
     /// A failover is under way.
     public static let failover = ConditionReason(rawValue: "Failover")
-    /// The cluster is being deleted.
-    public static let deleting = ConditionReason(rawValue: "Deleting")
     /// The spec breaks a rule; the message says which.
     public static let invalidSpec = ConditionReason(rawValue: "InvalidSpec")
     /// The status was written by another version and cannot be read.
@@ -126,26 +124,17 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let waitingForFreshNode = ConditionReason(rawValue: "WaitingForFreshNode")
     /// The fresh nodes have as many primaries as they may, until the deadline is near.
     public static let freshNodesFull = ConditionReason(rawValue: "FreshNodesFull")
-    /// WAL segments wait for being archived.
-    public static let archiveBacklog = ConditionReason(rawValue: "ArchiveBacklog")
-    /// Prepared transactions are open.
-    public static let preparedTransactions = ConditionReason(rawValue: "PreparedTransactions")
-    /// A logical replication client would hang the stop.
-    public static let logicalSender = ConditionReason(rawValue: "LogicalSender")
     /// The primary does not answer.
     public static let primaryUnreachable = ConditionReason(rawValue: "PrimaryUnreachable")
-    /// The disruption budget does not yet say that nothing may be evicted.
-    public static let budgetNotFrozen = ConditionReason(rawValue: "BudgetNotFrozen")
     /// As many moves run as may run at once.
     public static let tooManyMoves = ConditionReason(rawValue: "TooManyMoves")
 
     /// Every reason this version gives.
     public static let all: [ConditionReason] = [
         .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
-        .switchover, .failover, .deleting, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing,
-        .unschedulable, .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
-        .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .freshNodesFull, .archiveBacklog,
-        .preparedTransactions, .logicalSender, .primaryUnreachable, .budgetNotFrozen, .tooManyMoves,
+        .switchover, .failover, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing, .unschedulable,
+        .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
+        .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .freshNodesFull, .primaryUnreachable, .tooManyMoves,
     ]
 }
 

@@ -140,8 +140,6 @@ public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let plannedEviction = TransitionReason(rawValue: "PlannedEviction")
     /// The primary's pod is being deleted or told to stop.
     public static let podTerminating = TransitionReason(rawValue: "PodTerminating")
-    /// Somebody asked for it.
-    public static let requested = TransitionReason(rawValue: "Requested")
     /// The primary does not answer and its Lease lapsed.
     public static let primaryLost = TransitionReason(rawValue: "PrimaryLost")
     /// The candidate did not become primary in time, or is gone.
@@ -154,6 +152,6 @@ public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
     /// Every reason this version gives.
     public static let all: [TransitionReason] = [
         .nodeCordoned, .nodeTainted, .nodeLabelled, .nodeCondition, .nodeAnnotated, .nodeNotReady, .plannedEviction,
-        .podTerminating, .requested, .primaryLost, .candidateLost, .demoteTimedOut, .withdrawn,
+        .podTerminating, .primaryLost, .candidateLost, .demoteTimedOut, .withdrawn,
     ]
 }
