@@ -44,6 +44,8 @@ struct PreparedRequest: Sendable {
             header.value.isEmpty ? "\(header.name);" : "\(header.name): \(header.value)"
         }
         easy.set(CURLOPT_NOSIGNAL, 1)
+        // Names are looked up on libcurl's threads; giving up must not wait for them, which would stop the loop.
+        easy.set(CURLOPT_QUICK_EXIT, 1)
         easy.openSocketsClosedOnExec()
         easy.set(CURLOPT_TCP_KEEPALIVE, 1)
         easy.set(CURLOPT_TCP_KEEPIDLE, 15)

@@ -85,6 +85,25 @@ struct HTTPClientTests {
         #expect(connections.load(ordering: .relaxed) == 1)
     }
 
+    @Test(arguments: [HTTPMethod.get, .post])
+    func connectionThatTheServerHasClosedIsNotUsedAgain(_ method: HTTPMethod) async throws {
+        let (closed, signal) = AsyncStream<Void>.makeStream()
+        try await ScriptedServer.with { connection in
+            guard try await connection.next() != nil else { return }
+            try await connection.answer("ok")
+            // Closes without having said so.
+            signal.yield()
+        } _: { server in
+            try await withClient { client in
+                for _ in 0..<3 {
+                    let response = try await client.send(HTTPRequest(method: method, url: server.url))
+                    #expect(response.status == 200)
+                    for await _ in closed.prefix(1) {}
+                }
+            }
+        }
+    }
+
     @Test func manyRequestsAtOnceAllGetTheirOwnAnswer() async throws {
         try await ScriptedServer.with { connection in
             while let request = try await connection.next() { try await connection.answer(request.target) }

@@ -203,7 +203,8 @@ struct AuthenticationTests {
         _ body: (KubernetesClient) async throws -> Void
     ) async throws -> [String] {
         let requests = Requests()
-        try await withAPIServer(configuring: KubernetesConfiguration(server: "", authentication: authentication)) { connection in
+        try await withAPIServer(configuring: KubernetesConfiguration(server: "", authentication: authentication)) {
+            connection in
             while let request = try await connection.next() {
                 requests.append(request)
                 if request.headers["authorization"] == refused, refused != nil {

@@ -75,8 +75,12 @@ public final class EventRecorder: Sendable {
         self.record(object.reference, type: type, reason: reason, message: message)
     }
 
-    /// Writes what is recorded, until the task is cancelled; to be called once.
+    /// Writes what is recorded, until the task is cancelled or a graceful shutdown begins; to be called once.
     public func run() async {
+        await cancelWhenGracefulShutdown { await self.writeAll() }
+    }
+
+    private func writeAll() async {
         var correlator = EventCorrelator()
         for await event in self.stream {
             do {

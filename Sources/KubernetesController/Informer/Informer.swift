@@ -105,11 +105,16 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
         try Task.checkCancellation()
     }
 
-    /// Lists and watches until the task is cancelled.
+    /// Lists and watches until the task is cancelled, or a graceful shutdown begins.
     public func run() async {
+        await cancelWhenGracefulShutdown { await self.follow() }
+    }
+
+    private func follow() async {
         var version: String?
         var failures = 0
         while !Task.isCancelled {
+            var asked = Duration.zero
             do {
                 let from: String
                 if let version {
@@ -135,9 +140,10 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
                     metadata: ["error": "\(error)", "failures": "\(failures)"]
                 )
                 if mustList { version = nil }
+                asked = min((error as? KubernetesError)?.retryAfter ?? .zero, .seconds(60))
             }
             let delay = self.retry.delay(failures: failures, random: .random(in: 0...1))
-            guard (try? await self.time.sleep(delay)) != nil else { return }
+            guard (try? await self.time.sleep(max(delay, asked))) != nil else { return }
         }
     }
 
