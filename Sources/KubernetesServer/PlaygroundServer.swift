@@ -63,13 +63,7 @@ public final class PlaygroundServer: Service, Sendable {
             let server = try self.makeServer()
             // Child tasks end with the first that ends, so that a server which cannot listen does not hang.
             try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask {
-                    try await withGracefulShutdownHandler {
-                        try await server.run()
-                    } onGracefulShutdown: {
-                        self.store.endWatches()
-                    }
-                }
+                group.addTask { try await self.serve(server) }
                 group.addTask { await self.sendBookmarks() }
                 group.addTask {
                     await cancelWhenGracefulShutdown { await CustomResourceCleaner(store: self.store).run() }
@@ -84,6 +78,32 @@ public final class PlaygroundServer: Service, Sendable {
         } catch {
             self.listening.fail(error)
             throw error
+        }
+    }
+
+    /// Serves until cancelled or shut down, and lets requests under way end in both cases.
+    ///
+    /// A cancelled HTTP/2 server traps when another request arrives on an open connection ("Deinited NIOAsyncWriter
+    /// without calling finish()"), so cancellation never reaches it directly.
+    private func serve(_ server: any Service) async throws {
+        var configuration = ServiceGroupConfiguration(services: [server], logger: self.logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(3)
+        let group = ServiceGroup(configuration: configuration)
+        let end: @Sendable () -> Void = {
+            self.store.endWatches()
+            // Not structured: handlers cannot wait.
+            Task { await group.triggerGracefulShutdown() }
+        }
+        // Not structured, and without this task's shutdown, for the reason above; awaited right here.
+        let task = Task.detached { try await group.run() }
+        try await withTaskCancellationHandler {
+            try await withGracefulShutdownHandler {
+                try await task.value
+            } onGracefulShutdown: {
+                end()
+            }
+        } onCancel: {
+            end()
         }
     }
 

@@ -41,7 +41,7 @@ struct ServerCommand: AsyncParsableCommand {
                     attributes: [.posixPermissions: 0o600]
                 )
                 guard made else { throw ValidationError("cannot write \(kubeconfig)") }
-                print("The API server is up at \(server.url ?? ""); kubeconfig: \(kubeconfig)")
+                Console.print("The API server is up at \(server.url ?? ""); kubeconfig: \(kubeconfig)")
                 try await group.waitForAll()
             }
         }

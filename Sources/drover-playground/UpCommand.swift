@@ -59,7 +59,7 @@ struct UpCommand: AsyncParsableCommand {
         options.runsOperator = self.operator
         if let executables { options.executables = executables }
         let ready = options
-        print("starting the API server and \(options.nodes.count) nodes ...")
+        Console.print("starting the API server and \(options.nodes.count) nodes ...")
         try await TerminationSignal.run {
             try await Playground.run(ready) { playground in
                 Self.explain(playground)
@@ -67,12 +67,12 @@ struct UpCommand: AsyncParsableCommand {
                 try await Task.sleep(for: .seconds(Int64.max / 4))
             }
         }
-        print("ended")
+        Console.print("ended")
     }
 
     private static func explain(_ playground: Playground) {
         let kubeconfig = playground.options.kubeconfig ?? playground.kubeconfig
-        print(
+        Console.print(
             """
             The playground is up at \(playground.configuration.server).
               operator's log: \(playground.operatorLog)

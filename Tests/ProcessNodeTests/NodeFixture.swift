@@ -144,6 +144,25 @@ struct NodeFixture {
         return (answer.status, String(decoding: answer.body, as: UTF8.self))
     }
 
+    /// Reads a log until it ends; tells what there is whenever something has come.
+    func followLog(_ name: String, _ progress: (String) async throws -> Void) async throws -> String {
+        let http = HTTPClient(eventLoop: self.eventLoop, tls: TLSSettings(verifyPeer: false))
+        defer { http.shutdown() }
+        let request = HTTPRequest(
+            url: "\(self.url)/api/v1/namespaces/default/pods/\(name)/log?follow=true",
+            headers: [("Authorization", "Bearer \(self.token)")],
+            timeout: nil
+        )
+        return try await http.withStream(request) { _, chunks in
+            var text = ""
+            for try await chunk in chunks {
+                text += String(decoding: chunk, as: UTF8.self)
+                try await progress(text)
+            }
+            return text
+        }
+    }
+
     func delete(_ name: String, grace: Int64? = nil) async throws {
         try await self.client.delete(
             Pod.self,

@@ -68,11 +68,10 @@ struct ProcessNodeTests {
             try await fixture.withNode { _ in
                 try await fixture.createPod("p", script: Self.forever)
                 try await fixture.wait(for: "p", "became ready") { $0.isReady }
-                async let log = fixture.log("p", query: "?follow=true").text
-                try await eventually { try await fixture.log("p").text == "running\n" }
-                try await fixture.delete("p")
-                let whole = try await log
-                #expect(whole == "running\nstopping\n")
+                let text = try await fixture.followLog("p") { begun in
+                    if begun == "running\n" { try await fixture.delete("p") }
+                }
+                #expect(text == "running\nstopping\n")
             }
         }
     }

@@ -6,6 +6,7 @@ internal import JSON
 internal import Logging
 internal import NIOCore
 internal import NIOSSL
+internal import ServiceLifecycle
 
 /// The HTTPS endpoint of a node: logs of its containers, and its list of pods.
 ///
@@ -50,7 +51,17 @@ struct KubeletServer: Sendable {
             },
             logger: logger
         )
-        try await application.run()
+        // Cancelled, it would drop connections that have just been accepted, which traps; so it is shut down instead.
+        var configuration = ServiceGroupConfiguration(services: [application], logger: logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(1)
+        let group = ServiceGroup(configuration: configuration)
+        // Not structured: neither cancellation nor the node's own shutdown may reach it directly; awaited right here.
+        let task = Task.detached { try await group.run() }
+        try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            Task { await group.triggerGracefulShutdown() }
+        }
     }
 
     private func router() -> Router<BasicRequestContext> {
