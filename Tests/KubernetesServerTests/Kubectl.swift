@@ -1,5 +1,5 @@
 import Foundation
-import KubernetesServer
+@testable import KubernetesServer
 
 /// Runs the kubectl of this machine against a server.
 struct Kubectl: Sendable {
@@ -108,5 +108,14 @@ struct Kubectl: Sendable {
             output: String(decoding: text, as: UTF8.self),
             error: String(decoding: complaint, as: UTF8.self)
         )
+    }
+}
+
+extension ObjectStore {
+    /// Waits until so many watches of a resource are open; the test's time limit bounds it.
+    func waitForWatchers(of resource: GroupResource, toBe count: Int) async throws {
+        while self.watcherCount(of: resource) != count {
+            try await Task.sleep(for: .milliseconds(20))
+        }
     }
 }

@@ -1,6 +1,6 @@
 import Foundation
 import JSON
-import KubernetesServer
+@testable import KubernetesServer
 import Testing
 
 private let widgetDefinition = """
@@ -50,8 +50,11 @@ private let widget = """
     .serialized
 )
 struct KubectlTests {
-    private func withKubectl(_ body: (PlaygroundServer, Kubectl) async throws -> Void) async throws {
-        try await PlaygroundServer.withServer { server in
+    private func withKubectl(
+        _ configuration: PlaygroundConfiguration = PlaygroundConfiguration(),
+        _ body: (PlaygroundServer, Kubectl) async throws -> Void
+    ) async throws {
+        try await PlaygroundServer.withServer(configuration: configuration) { server in
             try await Kubectl.with(server) { kubectl in try await body(server, kubectl) }
         }
     }
@@ -194,6 +197,63 @@ struct KubectlTests {
         }
     }
 
+    /// These commands send protobuf bodies.
+    @Test func createsFromTheCommandLine() async throws {
+        try await self.withKubectl { server, kubectl in
+            _ = self.succeed(try await kubectl("create", "namespace", "shop"))
+            _ = self.succeed(try await kubectl("create", "configmap", "c", "-n", "shop", "--from-literal=k=v"))
+            _ = self.succeed(try await kubectl("create", "secret", "generic", "s", "-n", "shop", "--from-literal=k=v"))
+            _ = self.succeed(try await kubectl("create", "serviceaccount", "robot", "-n", "shop"))
+            _ = self.succeed(
+                try await kubectl("create", "pdb", "b", "-n", "shop", "--selector=app=db", "--min-available=1")
+            )
+            _ = self.succeed(
+                try await kubectl("create", "role", "r", "-n", "shop", "--verb=get,list", "--resource=configmaps")
+            )
+            _ = self.succeed(
+                try await kubectl(
+                    "create",
+                    "rolebinding",
+                    "r",
+                    "-n",
+                    "shop",
+                    "--role=r",
+                    "--serviceaccount=shop:robot"
+                )
+            )
+            #expect(server.store.find(.configMaps, namespace: "shop", name: "c")?["data"] == ["k": "v"])
+            #expect(server.store.find(.secrets, namespace: "shop", name: "s")?["data"] == ["k": "dg=="])
+            let budget = server.store.find(.podDisruptionBudgets, namespace: "shop", name: "b")
+            #expect(budget?["spec"] == ["minAvailable": 1, "selector": ["matchLabels": ["app": "db"]]])
+            let token = self.succeed(try await kubectl("create", "token", "robot", "-n", "shop"))
+            #expect(token.split(separator: ".").count == 3)
+            #expect(self.succeed(try await kubectl("auth", "can-i", "get", "pods")).contains("yes"))
+            #expect(self.succeed(try await kubectl("auth", "whoami")).contains("kubernetes-admin"))
+        }
+    }
+
+    @Test func comesBackAfterARestart() async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("server-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: directory) }
+        var configuration = PlaygroundConfiguration()
+        configuration.dataDirectory = directory.path
+        let (config, port) = try await PlaygroundServer.withServer(configuration: configuration) { server in
+            try await Kubectl.with(server) { kubectl in
+                _ = self.succeed(try await kubectl("apply", "-f", "-", input: widgetDefinition))
+                _ = self.succeed(try await kubectl("apply", "-f", "-", input: widget))
+                return (server.kubeconfig(), try await server.waitUntilListening())
+            }
+        }
+        configuration.port = port
+        try await PlaygroundServer.withServer(configuration: configuration) { server in
+            #expect(server.kubeconfig() == config)
+            try await Kubectl.with(server) { kubectl in
+                let table = self.succeed(try await kubectl("get", "widgets"))
+                #expect(table.contains("blue"), "\(table)")
+            }
+        }
+    }
+
     @Test func editsWithAnEditor() async throws {
         try await self.withKubectl { _, kubectl in
             _ = self.succeed(try await kubectl("create", "-f", "-", input: Self.configMap("old")))
@@ -279,6 +339,21 @@ struct KubectlTests {
                 _ = self.succeed(try await kubectl("create", "-f", "-", input: Self.pod("p")))
                 try await self.makeReady("p", kubectl)
                 _ = self.succeed(try await kubectl("create", "-f", "-", input: Self.budget))
+                // What the disruption controller would say; before that the server asks to come back in ten seconds.
+                let status = """
+                    {"status":{"observedGeneration":1,"disruptionsAllowed":0,"currentHealthy":1,"desiredHealthy":1}}
+                    """
+                _ = self.succeed(
+                    try await kubectl(
+                        "patch",
+                        "pdb",
+                        "db",
+                        "--subresource=status",
+                        "--type=merge",
+                        "-p",
+                        status
+                    )
+                )
                 let output = try await kubectl("drain", "node-a", "--force", "--timeout=3s")
                 #expect(!output.isSuccess)
                 #expect(output.text.contains("disruption budget"), "\(output.text)")
@@ -288,11 +363,14 @@ struct KubectlTests {
     }
 
     @Test func watchesAsTables() async throws {
-        try await self.withKubectl { server, kubectl in
+        // Controllers watch as well.
+        var configuration = PlaygroundConfiguration()
+        configuration.runsControllers = false
+        try await self.withKubectl(configuration) { server, kubectl in
             async let watched = kubectl.run(
-                ["get", "configmaps", "-w", "--field-selector=metadata.name=seen", "--request-timeout=15s"]
+                ["get", "configmaps", "-w", "--field-selector=metadata.name=seen", "--request-timeout=6s"]
             )
-            // One change after another until kubectl has had its time: it may connect at any moment.
+            // Whether kubectl connects before or after this, it sees the object.
             try server.store.create(
                 .configMaps,
                 ["kind": "ConfigMap", "apiVersion": "v1", "metadata": ["name": "seen", "namespace": "default"]]
@@ -300,6 +378,8 @@ struct KubectlTests {
             let output = try await watched
             #expect(output.output.contains("NAME"), "\(output.text)")
             #expect(output.output.contains("seen"), "\(output.text)")
+            // A watcher that is gone is forgotten.
+            try await server.store.waitForWatchers(of: .configMaps, toBe: 0)
         }
     }
 }

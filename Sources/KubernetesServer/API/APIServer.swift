@@ -4,7 +4,7 @@ internal import JSON
 internal import Logging
 internal import NIOCore
 
-/// The API: authenticates, authorises and carries out requests. Knows nothing of sockets.
+/// The API: authenticates, authorises and carries out requests, and knows nothing of sockets.
 final class APIServer: Sendable {
     struct Configuration: Sendable {
         var administratorToken: String

@@ -75,7 +75,7 @@ enum BuiltinValidation {
         return problems
     }
 
-    /// A pod's spec without what an update may change. The binding of a pod to its node does not come this way.
+    /// A pod's spec without what an update may change; its binding to a node does not come this way.
     private static func comparable(_ spec: JSONValue) -> JSONValue {
         var spec = spec
         spec["activeDeadlineSeconds"] = nil

@@ -117,6 +117,16 @@ struct APIRequest: Sendable {
 
     /// The body as a JSON object.
     func jsonBody() throws(StatusError) -> JSONValue {
+        if self.contentType == "application/vnd.kubernetes.protobuf" {
+            do {
+                return try ProtobufDecoding.object(self.body)
+            } catch {
+                throw .unsupportedMediaType(
+                    "the body of the request was in an unknown format (\(error.message)) - accepted media types "
+                        + "include: application/json"
+                )
+            }
+        }
         guard ["application/json", "application/yaml", ""].contains(self.contentType) || self.method == "PATCH" else {
             throw .unsupportedMediaType(
                 "the body of the request was in an unknown format - accepted media types include: application/json"

@@ -16,10 +16,7 @@ struct TokenIssuer: Sendable {
         self.now = now
     }
 
-    /// A token for a service account.
-    ///
-    /// - Parameters:
-    ///   - bound: `kind` (Pod, Secret, Node), name and uid of what must exist for the token to count.
+    /// A token for a service account, of so many seconds; `bound` names what must exist for it to count.
     func issue(
         account: StoredObject,
         audiences: [String],

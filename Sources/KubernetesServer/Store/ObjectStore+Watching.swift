@@ -87,6 +87,11 @@ extension ObjectStore {
         }
     }
 
+    /// How many watches of a resource are open.
+    package func watcherCount(of resource: GroupResource) -> Int {
+        self.state.withLock { $0.tables[resource]?.watchers.count ?? 0 }
+    }
+
     /// Ends every watch, as a restart of an API server does; for tests and for the shutdown.
     package func endWatches() {
         let watchers = self.state.withLock { state in

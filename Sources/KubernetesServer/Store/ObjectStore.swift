@@ -198,13 +198,10 @@ package final class ObjectStore: Sendable {
         }
     }
 
-    /// A page of a list; pages after the first show what there was when the first was read.
+    /// A page of a list; pages after the first (`token`) show what there was when the first was read.
     ///
-    /// - Parameters:
-    ///   - limit: objects per page; zero means all.
-    ///   - token: from the page before.
-    ///   - exactly: the list as it was at this resourceVersion.
-    /// - Throws: 410 when the history needed for that is gone, 400 for a token that is none.
+    /// A `limit` of zero means all; `exactly` asks for the list as it was at that resourceVersion. Refused with 410
+    /// when the history needed for that is gone, with 400 for a token that is none.
     package func page(
         _ resource: GroupResource,
         namespace: String? = nil,

@@ -20,7 +20,7 @@ package struct ObjectKey: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// One version of one object. Immutable, so that history, watchers and readers share it, and its text.
+/// One version of one object, immutable, so that history, watchers and readers share it and its text.
 package final class StoredObject: Sendable {
     package let key: ObjectKey
     package let value: JSONValue
@@ -106,7 +106,7 @@ package struct DeleteOptions: Sendable, Hashable {
     }
 
     package var preconditions = Preconditions.none
-    /// Seconds; only pods have such a period. Zero removes at once.
+    /// Seconds, for pods only; zero removes at once.
     package var gracePeriodSeconds: Int64?
     package var propagation: Propagation?
 
