@@ -217,6 +217,7 @@ let package = Package(
             [
                 "Instance", "InstanceAPI", "PostgresClient", "PostgresClusterAPI", "Certificates", "KubernetesServer",
                 "KubernetesClient", "HTTPClient", "EventLoop", "JSON", .logging,
+                .hummingbird, .nioCore,
             ]
         ),
         tests(

@@ -8,8 +8,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 const uint32_t drover_epoll_in = EPOLLIN;
@@ -126,4 +128,95 @@ done:
 
 int drover_exit_code(int status) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : 255;
+}
+
+static void child(const struct drover_program *request, pid_t parent, volatile int *error) {
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    for (int signal = 1; signal < 65; signal++) sigaction(signal, &action, 0);
+    sigset_t none;
+    sigemptyset(&none);
+    if (setsid() < 0) goto failed;
+    if (request->parent_death_signal && prctl(PR_SET_PDEATHSIG, request->parent_death_signal) != 0) goto failed;
+    /* The parent may have died before the line above; 0 is a parent outside of the pid namespace. */
+    pid_t now = getppid();
+    if (request->parent_death_signal && now != parent && now != 0) {
+        errno = ESRCH;
+        goto failed;
+    }
+    int input = request->standard_input;
+    if (input < 0 && (input = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) goto failed;
+    /* Out of the way of 0 to 3 first, so that no dup2 overwrites a later source. */
+    int sources[4] = {input, request->standard_output, request->standard_error, request->passed};
+    for (int i = 0; i < 4; i++) {
+        if (sources[i] >= 0 && (sources[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, 10)) < 0) goto failed;
+    }
+    for (int i = 0; i < 4; i++) {
+        if (sources[i] >= 0 && dup2(sources[i], i) < 0) goto failed;
+    }
+    if (syscall(SYS_close_range, request->passed >= 0 ? 4U : 3U, ~0U, 0U) != 0) goto failed;
+    sigprocmask(SIG_SETMASK, &none, 0);
+    execve(request->path, request->arguments, request->environment);
+failed:
+    *error = errno;
+    _exit(127);
+}
+
+pid_t drover_spawn_program(const struct drover_program *request) {
+    volatile int error = 0;
+    pid_t parent = getpid();
+    sigset_t all, old;
+    /* No handler of ours may run in the child while it shares our memory. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pid_t pid = vfork();
+    if (pid == 0) child(request, parent, &error);
+    int saved = errno;
+    pthread_sigmask(SIG_SETMASK, &old, 0);
+    if (pid < 0) {
+        errno = saved;
+        return -1;
+    }
+    if (error) {
+        waitpid(pid, 0, 0);
+        errno = error;
+        return -1;
+    }
+    return pid;
+}
+
+static int signal_descriptors[65];
+
+static void handle_signal(int signal) {
+    int saved = errno;
+    drover_eventfd_signal(signal_descriptors[signal]);
+    errno = saved;
+}
+
+int drover_signal_to_eventfd(int signal, int descriptor) {
+    if (signal < 1 || signal > 64) {
+        errno = EINVAL;
+        return -1;
+    }
+    signal_descriptors[signal] = descriptor;
+    struct sigaction action = {.sa_handler = handle_signal, .sa_flags = SA_RESTART};
+    sigfillset(&action.sa_mask);
+    return sigaction(signal, &action, 0);
+}
+
+pid_t drover_reap(pid_t pid, int *exit_code, int *signal) {
+    int status = 0;
+    pid_t reaped = waitpid(pid, &status, WNOHANG);
+    *exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    *signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    return reaped;
+}
+
+int drover_packet_pair(int *pair) {
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair);
+}
+
+uint64_t drover_boot_time_nanoseconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }

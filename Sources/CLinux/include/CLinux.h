@@ -50,4 +50,31 @@ int drover_spawn(const char *_Nonnull path, char *_Nullable const *_Nonnull argu
 /* Where a child's status says: exited (the exit code), or killed (128 + signal, as shells count). */
 int drover_exit_code(int status);
 
+/* A program to start. The strings and vectors are used during the call only. */
+struct drover_program {
+    const char *_Nonnull path;
+    char *_Nullable const *_Nonnull arguments;
+    char *_Nullable const *_Nonnull environment;
+    /* -1 for standard input means /dev/null; -1 for the others means those of the caller. */
+    int standard_input;
+    int standard_output;
+    int standard_error;
+    /* Becomes descriptor 3 of the program, -1 for none. Every other descriptor is closed. */
+    int passed;
+    /* Sent to the program when the calling thread ends (so call from a thread that lives as long as the process). */
+    int parent_death_signal;
+};
+/* Starts a program as leader of its own session, with default signals; returns its pid, or -1 with errno (also that
+   of a failed execve). */
+pid_t drover_spawn_program(const struct drover_program *_Nonnull request);
+
+/* From now on `signal` only makes the eventfd readable. */
+int drover_signal_to_eventfd(int signal, int descriptor);
+/* Reaps one ended child without waiting: its pid, 0 when none has ended, -1 when there is none. */
+pid_t drover_reap(pid_t pid, int *_Nonnull exit_code, int *_Nonnull signal);
+/* CLOCK_BOOTTIME: goes on while the machine is suspended. */
+uint64_t drover_boot_time_nanoseconds(void);
+/* A connected pair of packet sockets, close-on-exec and non-blocking. */
+int drover_packet_pair(int *_Nonnull pair);
+
 #endif

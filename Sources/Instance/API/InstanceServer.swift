@@ -1,0 +1,240 @@
+internal import Foundation
+internal import Hummingbird
+internal import HummingbirdTLS
+internal import InstanceAPI
+internal import Logging
+internal import NIOCore
+internal import NIOSSL
+internal import PostgresClusterAPI
+internal import SwiftASN1
+internal import X509
+
+/// The HTTPS API of an instance: for the operator and for the cluster's own instances, known by their certificates.
+struct InstanceServer: Sendable {
+    /// `GET` with `term` and `checkpoint`: ``HistoryReport``, for peers that want to follow.
+    static let historyPath = "/v1/history"
+
+    let supervisor: Supervisor
+    let configuration: InstanceConfiguration
+    let logger: Logger
+
+    /// Serves until the task is cancelled; starts anew whenever the certificates have changed.
+    func run() async throws {
+        let changes = await self.supervisor.certificateChanges()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.serve() }
+            group.addTask {
+                for await _ in changes { return }
+                try await Task.sleep(for: .seconds(1 << 20))
+            }
+            // The end of the one is the end of the other.
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    private func serve() async throws {
+        let application = Application(
+            router: self.router(),
+            server: try .tls(tlsConfiguration: self.tls()),
+            configuration: .init(
+                address: .hostname(self.configuration.podIP, port: self.configuration.apiPort),
+                serverName: nil,
+                backlog: 64,
+                reuseAddress: true
+            ),
+            logger: self.logger
+        )
+        try await application.run()
+    }
+
+    private func tls() throws -> TLSConfiguration {
+        let directory = self.configuration.layout.certificates
+        let chain = try NIOSSLCertificate.fromPEMFile(directory + "/tls.crt")
+        var tls = TLSConfiguration.makeServerConfiguration(
+            certificateChain: chain.map { .certificate($0) },
+            privateKey: .privateKey(try NIOSSLPrivateKey(file: directory + "/tls.key", format: .pem))
+        )
+        tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(directory + "/ca.crt"))
+        // The client must show a certificate of the cluster's authority; its name is looked at for each request.
+        tls.certificateVerification = .noHostnameVerification
+        tls.minimumTLSVersion = .tlsv12
+        return tls
+    }
+
+    // MARK: Routes
+
+    private func router() -> Router<InstanceRequestContext> {
+        let router = Router(context: InstanceRequestContext.self)
+        router.add(middleware: RefusalMiddleware(logger: self.logger))
+        router.add(middleware: AdmissionMiddleware(cluster: self.configuration.cluster))
+        let supervisor = self.supervisor
+        router.get(RouterPath(InstanceAPIPath.status)) { _, _ in
+            try Self.json(await supervisor.status())
+        }
+        router.get(RouterPath(InstanceAPIPath.statusStream)) { _, _ in
+            Self.stream(await supervisor.statuses(), supervisor)
+        }
+        router.get(RouterPath(Self.historyPath)) { request, _ in
+            guard let term = request.uri.queryParameters.get("term", as: Int.self) else {
+                throw InstanceAPIError(.badRequest, "term is missing")
+            }
+            let checkpoint = request.uri.queryParameters.get("checkpoint") == "true"
+            return try Self.json(
+                await supervisor.history(
+                    term: term,
+                    afterCheckpoint: checkpoint,
+                    patience: checkpoint ? .seconds(45) : .seconds(5)
+                )
+            )
+        }
+        router.post(RouterPath(InstanceAPIPath.prepare)) { request, context in
+            try Self.json(await supervisor.prepare(Self.read(request, context)))
+        }
+        router.post(RouterPath(InstanceAPIPath.checkpoint)) { request, context in
+            try Self.json(await supervisor.checkpoint(Self.read(request, context)))
+        }
+        router.post(RouterPath(InstanceAPIPath.demote)) { request, context in
+            // Not structured: a client that goes away must not leave a demotion half done.
+            let body: DemoteRequest = try await Self.read(request, context)
+            return try Self.json(await Task { try await supervisor.demote(body) }.value)
+        }
+        router.post(RouterPath(InstanceAPIPath.promote)) { request, context in
+            let body: PromoteRequest = try await Self.read(request, context)
+            return try Self.json(await Task { try await supervisor.promote(body) }.value)
+        }
+        return router
+    }
+
+    private static func read<Body: Decodable>(
+        _ request: Request,
+        _ context: InstanceRequestContext
+    ) async throws -> Body {
+        let buffer: ByteBuffer
+        do {
+            buffer = try await request.body.collect(upTo: InstanceAPIPath.maximumBodySize)
+        } catch {
+            throw InstanceAPIError(.tooLarge, "a body may have \(InstanceAPIPath.maximumBodySize) bytes")
+        }
+        do {
+            return try JSONDecoder().decode(Body.self, from: Data(buffer.readableBytesView))
+        } catch {
+            throw InstanceAPIError(.badRequest, "the body is not what this path wants")
+        }
+    }
+
+    private static func json(_ value: some Encodable) throws -> Response {
+        Response(
+            status: .ok,
+            headers: [.contentType: "application/json"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: try self.encode(value)))
+        )
+    }
+
+    private static func encode(_ value: some Encodable) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return try encoder.encode(value)
+    }
+
+    /// One line for each change, and one when nothing has changed for a while.
+    private static func stream(_ statuses: AsyncStream<InstanceStatus>, _ supervisor: Supervisor) -> Response {
+        Response(
+            status: .ok,
+            headers: [.contentType: "application/x-ndjson"],
+            body: ResponseBody { writer in
+                var writer = writer
+                let lines = AsyncStream.makeStream(of: InstanceStatus.self, bufferingPolicy: .bufferingNewest(1))
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        for await status in statuses { lines.continuation.yield(status) }
+                        lines.continuation.finish()
+                    }
+                    group.addTask {
+                        while !Task.isCancelled {
+                            try await Task.sleep(for: InstanceAPIPath.streamInterval - .milliseconds(500))
+                            lines.continuation.yield(await supervisor.status())
+                        }
+                    }
+                    for await status in lines.stream {
+                        var line = try self.encode(status)
+                        line.append(0x0A)
+                        try await writer.write(ByteBuffer(bytes: line))
+                    }
+                    group.cancelAll()
+                }
+                try await writer.finish(nil)
+            }
+        )
+    }
+}
+
+/// Turns errors into bodies that a client can decide on.
+private struct RefusalMiddleware: RouterMiddleware {
+    let logger: Logger
+
+    @concurrent
+    func handle(
+        _ request: Request,
+        context: InstanceRequestContext,
+        next: @concurrent (Request, InstanceRequestContext) async throws -> Response
+    ) async throws -> Response {
+        let refusal: InstanceAPIError
+        do {
+            return try await next(request, context)
+        } catch let error as InstanceAPIError {
+            refusal = error
+        } catch let error as HTTPError {
+            refusal =
+                error.status == .methodNotAllowed
+                ? InstanceAPIError(.methodNotAllowed, "the path knows no such method")
+                : InstanceAPIError(.notFound, "there is nothing at this path")
+        } catch {
+            self.logger.error("A request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+            refusal = InstanceAPIError(.internal, "\(error)")
+        }
+        let body = (try? JSONEncoder().encode(refusal)) ?? Data()
+        return Response(
+            status: .init(code: refusal.reason.httpStatus),
+            headers: [.contentType: "application/json"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: body))
+        )
+    }
+}
+
+/// Lets in the operator and the cluster's own instances.
+///
+/// The chain was verified in the handshake.
+private struct AdmissionMiddleware: RouterMiddleware {
+    let cluster: String
+
+    @concurrent
+    func handle(
+        _ request: Request,
+        context: InstanceRequestContext,
+        next: @concurrent (Request, InstanceRequestContext) async throws -> Response
+    ) async throws -> Response {
+        guard let certificate = try await context.channel.nioSSL_peerCertificate().get(),
+            let name = ClientName.commonName(ofDER: try certificate.toDERBytes()),
+            ClientName.mayAsk(name, cluster: self.cluster)
+        else { throw InstanceAPIError(.forbidden, "the client's certificate does not allow this") }
+        return try await next(request, context)
+    }
+}
+
+/// Who a client's certificate says it is.
+enum ClientName {
+    static func commonName(ofDER bytes: [UInt8]) -> String? {
+        guard let certificate = try? Certificate(derEncoded: bytes) else { return nil }
+        for name in certificate.subject {
+            for attribute in name where attribute.type == .RDNAttributeType.commonName {
+                return String(describing: attribute.value)
+            }
+        }
+        return nil
+    }
+
+    static func mayAsk(_ name: String, cluster: String) -> Bool {
+        name == DatabaseRoles.operator || Names(cluster: cluster).number(ofInstance: name) != nil
+    }
+}

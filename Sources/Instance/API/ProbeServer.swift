@@ -1,0 +1,43 @@
+internal import Hummingbird
+internal import Logging
+internal import NIOCore
+
+/// The probes of the kubelet and the metrics: plain HTTP, on a port of its own, with nothing to change behind it.
+struct ProbeServer: Sendable {
+    let supervisor: Supervisor
+    let configuration: InstanceConfiguration
+    let logger: Logger
+
+    func run() async throws {
+        let router = Router()
+        let supervisor = self.supervisor
+        router.get("/startupz") { _, _ in Self.answer(await supervisor.isAlive) }
+        router.get("/livez") { _, _ in Self.answer(await supervisor.isAlive) }
+        router.get("/readyz") { _, _ in Self.answer(await supervisor.isReady) }
+        router.get("/metrics") { _, _ in
+            Response(
+                status: .ok,
+                headers: [.contentType: "text/plain; version=0.0.4"],
+                body: ResponseBody(byteBuffer: ByteBuffer(string: await supervisor.metrics()))
+            )
+        }
+        let application = Application(
+            router: router,
+            configuration: .init(
+                address: .hostname(self.configuration.podIP, port: self.configuration.probesPort),
+                serverName: nil,
+                reuseAddress: true
+            ),
+            logger: self.logger
+        )
+        try await application.run()
+    }
+
+    private static func answer(_ isFine: Bool) -> Response {
+        Response(
+            status: isFine ? .ok : .serviceUnavailable,
+            headers: [.contentType: "text/plain"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: isFine ? "ok\n" : "not yet\n"))
+        )
+    }
+}

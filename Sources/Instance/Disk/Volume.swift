@@ -1,0 +1,271 @@
+package import EventLoop
+internal import Foundation
+package import Glibc
+package import PostgresClusterAPI
+
+/// The disk refused.
+package struct VolumeError: Error, CustomStringConvertible, Sendable {
+    package var operation: String
+    package var path: String
+    package var code: Int32
+
+    package var description: String {
+        "\(self.operation) \(self.path): \(unsafe String(cString: strerror(self.code)))"
+    }
+}
+
+/// The instance's volume. It lives on a thread of its own, because a disk may block for seconds and nothing else may.
+package actor Volume {
+    package nonisolated let layout: VolumeLayout
+    private nonisolated let thread: EventLoop
+    /// Held for as long as the supervisor lives.
+    private var lock: Int32 = -1
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe self.thread.asUnownedSerialExecutor() }
+
+    /// A volume on a thread that nothing else uses.
+    package init(layout: VolumeLayout, thread: EventLoop) {
+        self.layout = layout
+        self.thread = thread
+    }
+
+    // MARK: Layout
+
+    /// Makes the directories that must be there.
+    package func prepare() throws(VolumeError) {
+        for path in [
+            self.layout.sockets, self.layout.state, self.layout.temporary, self.layout.certificates,
+        ] {
+            guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
+                throw VolumeError(operation: "mkdir", path: path, code: errno)
+            }
+        }
+    }
+
+    /// Makes an empty file that need not survive a crash.
+    package func touch(_ path: String) throws(VolumeError) {
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw VolumeError(operation: "create", path: path, code: errno) }
+        close(descriptor)
+    }
+
+    /// Ends the senders of WAL of a stopping PostgreSQL.
+    package func terminateWalSenders(postmaster: Int32) {
+        for pid in WatchdogProcess.processes(in: WatchdogProcess.resolve(self.layout.data)) where pid != postmaster {
+            guard let title = try? self.read("/proc/\(pid)/cmdline", limit: 256) else { continue }
+            if String(decoding: title, as: UTF8.self).contains("walsender") { kill(pid, SIGTERM) }
+        }
+    }
+
+    /// Makes sure that no other supervisor works on this volume, and ends what a dead one left running.
+    /// - Throws: ``VolumeError`` with EWOULDBLOCK when another one lives.
+    package func claim() throws(VolumeError) {
+        let path = self.layout.state + "/lock"
+        let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw VolumeError(operation: "open", path: path, code: errno) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let code = errno
+            close(descriptor)
+            throw VolumeError(operation: "lock", path: path, code: code)
+        }
+        self.lock = descriptor
+        WatchdogProcess.killAll(in: WatchdogProcess.resolve(self.layout.data), postmaster: nil)
+    }
+
+    /// Kills every process of PostgreSQL.
+    package func killPostgres(postmaster: Int32?) {
+        WatchdogProcess.killAll(in: WatchdogProcess.resolve(self.layout.data), postmaster: postmaster)
+    }
+
+    package func exists(_ path: String) -> Bool {
+        unsafe access(path, F_OK) == 0
+    }
+
+    /// Removes a file or a whole tree; nothing happens when there is none.
+    package func remove(_ path: String) throws(VolumeError) {
+        guard self.exists(path) else { return }
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            throw VolumeError(operation: "remove", path: path, code: errno)
+        }
+    }
+
+    /// Renames, and makes the new name survive a crash.
+    package func rename(_ from: String, to: String) throws(VolumeError) {
+        guard unsafe Glibc.rename(from, to) == 0 else {
+            throw VolumeError(operation: "rename", path: from, code: errno)
+        }
+        try self.synchronize(directory: self.layout.root)
+    }
+
+    // MARK: Files
+
+    package func read(_ path: String, limit: Int = 1 << 20) throws(VolumeError) -> [UInt8] {
+        try self.read(path, offset: 0, count: limit)
+    }
+
+    package func readText(_ path: String) throws(VolumeError) -> String {
+        String(decoding: try self.read(path), as: UTF8.self)
+    }
+
+    private func read(_ path: String, offset: Int, count: Int) throws(VolumeError) -> [UInt8] {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw VolumeError(operation: "open", path: path, code: errno) }
+        defer { close(descriptor) }
+        var result: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: min(count, 65_536))
+        while result.count < count {
+            let wanted = min(chunk.count, count - result.count)
+            let got = unsafe pread(descriptor, &chunk, wanted, off_t(offset + result.count))
+            if got < 0 {
+                if errno == EINTR { continue }
+                throw VolumeError(operation: "read", path: path, code: errno)
+            }
+            if got == 0 { break }
+            result.append(contentsOf: chunk.prefix(got))
+        }
+        return result
+    }
+
+    /// Replaces a file by rename, with the data and the new name on disk when this returns.
+    package func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o600) throws(VolumeError) {
+        let temporary = path + ".new"
+        unsafe unlink(temporary)
+        let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        guard descriptor >= 0 else { throw VolumeError(operation: "create", path: temporary, code: errno) }
+        do throws(VolumeError) {
+            defer { close(descriptor) }
+            var written = 0
+            while written < bytes.count {
+                let count = unsafe bytes.withUnsafeBytes { buffer in
+                    unsafe Glibc.write(
+                        descriptor,
+                        buffer.baseAddress.map { unsafe $0 + written },
+                        bytes.count - written
+                    )
+                }
+                if count < 0 {
+                    if errno == EINTR { continue }
+                    throw VolumeError(operation: "write", path: temporary, code: errno)
+                }
+                written += count
+            }
+            guard fsync(descriptor) == 0 else {
+                throw VolumeError(operation: "fsync", path: temporary, code: errno)
+            }
+        } catch {
+            unsafe unlink(temporary)
+            throw error
+        }
+        guard unsafe Glibc.rename(temporary, path) == 0 else {
+            throw VolumeError(operation: "rename", path: temporary, code: errno)
+        }
+        try self.synchronize(directory: String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)))
+    }
+
+    /// Writes only what differs.
+    /// - Returns: whether the file has changed.
+    package func update(_ path: String, to text: String) throws(VolumeError) -> Bool {
+        let bytes = Array(text.utf8)
+        if self.exists(path), try self.read(path, limit: bytes.count + 1) == bytes { return false }
+        try self.write(bytes, to: path)
+        return true
+    }
+
+    private func synchronize(directory: String) throws(VolumeError) {
+        let descriptor = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw VolumeError(operation: "open", path: directory, code: errno) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else {
+            throw VolumeError(operation: "fsync", path: directory, code: errno)
+        }
+    }
+
+    // MARK: The persisted state
+
+    /// What was saved, or an empty state on a new volume.
+    /// - Throws: when the file is there but cannot be read: guessing would be dangerous.
+    package func loadState() throws -> PersistentState {
+        guard self.exists(self.layout.stateFile) else { return PersistentState() }
+        return try JSONDecoder().decode(PersistentState.self, from: Data(self.read(self.layout.stateFile)))
+    }
+
+    package func save(_ state: PersistentState) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        try self.write(Array(encoder.encode(state)), to: self.layout.stateFile)
+    }
+
+    // MARK: PostgreSQL's files
+
+    /// The control file; nil when there is no data directory.
+    package func controlFile() throws -> ControlFile? {
+        guard self.exists(self.layout.controlFile) else { return nil }
+        // PostgreSQL rewrites the file in place, so a read may see halves of two versions.
+        var attempts = 0
+        while true {
+            do {
+                return try ControlFile(bytes: self.read(self.layout.controlFile, limit: 8192))
+            } catch ControlFile.ReadError.wrongChecksum where attempts < 20 {
+                attempts += 1
+            }
+        }
+    }
+
+    /// Whether the postmaster has noted that it lets clients in, as primary or as standby: the eighth line of its file.
+    package func postmasterSaysItAccepts() -> Bool {
+        guard let text = try? self.readText(self.layout.data + "/postmaster.pid") else { return false }
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count >= 8 else { return false }
+        return lines[7].hasPrefix("ready") || lines[7].hasPrefix("standby")
+    }
+
+    /// Where the shutdown checkpoint ends.
+    package func shutdownEnd(_ control: ControlFile) throws -> LSN {
+        let place = try ShutdownCheckpoint(control)
+        let header = try self.read(
+            self.layout.walDirectory + "/" + place.segmentName,
+            offset: place.offset,
+            count: 128
+        )
+        return try place.end(header: header)
+    }
+
+    /// Where the oldest WAL segment begins that is still there.
+    package func oldestWAL(segmentSize: UInt32) throws -> LSN {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.layout.walDirectory)) ?? []
+        let perID = 0x1_0000_0000 / UInt64(max(segmentSize, 1 << 20))
+        let numbers = names.compactMap { name -> UInt64? in
+            guard name.utf8.count == 24, let high = UInt64(name.dropFirst(8).prefix(8), radix: 16),
+                let low = UInt64(name.suffix(8), radix: 16)
+            else { return nil }
+            return high * perID + low
+        }
+        return LSN(rawValue: (numbers.min() ?? 0) * UInt64(segmentSize))
+    }
+
+    /// Copies the mounted certificates to where PostgreSQL and libpq accept their permissions.
+    /// - Returns: whether any has changed.
+    package func copyCertificates(from directory: String) throws(VolumeError) -> Bool {
+        var hasChanged = false
+        for name in ["ca.crt", "tls.crt", "tls.key", "replica.crt", "replica.key"] {
+            let text = try self.readText("\(directory)/\(name)")
+            if try self.update("\(self.layout.certificates)/\(name)", to: text) { hasChanged = true }
+        }
+        return hasChanged
+    }
+
+    /// The newest timeline that `pg_wal` knows a history of, or the one given when there is none newer.
+    package func newestHistory(atLeast timeline: UInt32) throws -> TimelineHistory {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.layout.walDirectory)) ?? []
+        let newest = names.compactMap { WALFileName.timeline(ofHistory: $0) }.max() ?? timeline
+        let number = max(newest, timeline)
+        let path = self.layout.walDirectory + "/" + WALFileName.history(timeline: number)
+        guard number > 1, self.exists(path) else { return TimelineHistory(timeline: number) }
+        guard let history = TimelineHistory(timeline: number, text: try self.readText(path)) else {
+            throw VolumeError(operation: "parse", path: path, code: EINVAL)
+        }
+        return history
+    }
+}

@@ -1,0 +1,25 @@
+/// Where things are on an instance's volume.
+package struct VolumeLayout: Sendable, Hashable {
+    package var root: String
+
+    package init(root: String = "/var/lib/drover") {
+        self.root = root
+    }
+
+    /// PGDATA.
+    package var data: String { self.root + "/pgdata" }
+    /// A data directory that is not finished yet.
+    package var incoming: String { self.root + "/pgdata.incoming" }
+    /// The directory of PostgreSQL's local socket.
+    package var sockets: String { self.root + "/run" }
+    package var state: String { self.root + "/state" }
+    package var stateFile: String { self.state + "/instance.json" }
+    package var temporary: String { self.root + "/tmp" }
+    /// Copies of the mounted certificates, with the permissions that PostgreSQL and libpq insist on.
+    package var certificates: String { self.root + "/tls" }
+
+    package var controlFile: String { self.data + "/global/pg_control" }
+    package var standbySignal: String { self.data + "/standby.signal" }
+    package var promoteFile: String { self.data + "/promote" }
+    package var walDirectory: String { self.data + "/pg_wal" }
+}

@@ -1,0 +1,63 @@
+internal import PostgresClusterAPI
+
+/// What an instance must still know after a crash, kept on its volume beside the data directory.
+package struct PersistentState: Sendable, Hashable, Codable {
+    /// One change of timeline, with the term under which it was made.
+    ///
+    /// Two promotions can pick the same number when the first died before its history spread: the term tells them
+    /// apart.
+    package struct Promotion: Sendable, Hashable, Codable {
+        package var term: Int
+        package var timeline: UInt32
+        package var switchLSN: UInt64
+
+        package init(term: Int, timeline: UInt32, switchLSN: UInt64) {
+            self.term = term
+            self.timeline = timeline
+            self.switchLSN = switchLSN
+        }
+    }
+
+    /// The demotion that this instance has promised: it never again accepts writes in that term.
+    package struct Demotion: Sendable, Hashable, Codable {
+        package var term: Int
+        /// The end of the shutdown checkpoint's record, once known.
+        package var shutdownLSN: UInt64?
+        package var timeline: UInt32?
+    }
+
+    /// The highest term ever seen, in status, Lease or a request.
+    package var highestTerm: Int = 0
+    /// The newest term in which this instance was allowed to be primary.
+    package var ownTerm: Int = 0
+    /// The newest demotion.
+    package var demotion: Demotion?
+    /// Every change of timeline in the history of this data directory, own and followed, oldest first.
+    package var promotions: [Promotion] = []
+    /// Whether the data directory is complete: made by a finished bootstrap or a finished clone.
+    package var isBootstrapped: Bool = false
+    /// The system identifier of the data directory, once it is complete.
+    package var systemIdentifier: UInt64?
+
+    package init() {}
+
+    /// Notes a term; terms never go back.
+    /// - Returns: whether it was news.
+    package mutating func note(term: Int) -> Bool {
+        guard term > self.highestTerm else { return false }
+        self.highestTerm = term
+        return true
+    }
+
+    /// Whether this instance may go on as primary in the term: it was promoted (or bootstrapped) in it and has not
+    /// been demoted since.
+    package func mayGoOn(in term: Int) -> Bool {
+        self.isBootstrapped && self.ownTerm == term && !self.isDemoted(in: term)
+            && (self.promotions.contains { $0.term == term })
+    }
+
+    package func isDemoted(in term: Int) -> Bool {
+        guard let demotion = self.demotion else { return false }
+        return demotion.term >= term
+    }
+}

@@ -1,0 +1,108 @@
+package import JSON
+package import PostgresClusterAPI
+
+/// The primary Lease as it was read, with all its fields, so that a PUT loses none.
+package struct PrimaryLease: Sendable, Hashable {
+    package var document: JSONValue
+
+    package init(document: JSONValue) {
+        self.document = document
+    }
+
+    /// A Lease that does not exist yet.
+    package init(cluster: String, namespace: String) {
+        self.document = [
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": [
+                "name": .string(Names(cluster: cluster).lease), "namespace": .string(namespace),
+                "labels": [Labels.cluster: .string(cluster)],
+            ],
+            "spec": [:],
+        ]
+    }
+
+    package var resourceVersion: String? { self.document[path: ["metadata", "resourceVersion"]]?.stringValue }
+
+    /// Empty when it is free.
+    package var holderIdentity: String { self.document[path: ["spec", "holderIdentity"]]?.stringValue ?? "" }
+
+    package var holder: LeaseHolder? { LeaseHolder(self.holderIdentity) }
+
+    package var duration: Duration {
+        .seconds(max(1, self.document[path: ["spec", "leaseDurationSeconds"]]?.intValue ?? 15))
+    }
+
+    package func annotation(_ key: String) -> String? {
+        self.document[path: ["metadata", "annotations", key]]?.stringValue
+    }
+
+    package mutating func annotate(_ key: String, _ value: String?) {
+        self.document[path: ["metadata", "annotations", key]] = value.map { .string($0) }
+    }
+
+    /// The end of the shutdown checkpoint of the primary that gave the Lease back.
+    package var shutdownLSN: LSN? { self.annotation(Annotations.shutdownLSN).flatMap { LSN($0) } }
+
+    /// The newest term that the Lease knows of: its holder's, or that of the one that gave it back.
+    package var term: Int {
+        max(self.holder?.term ?? 0, self.annotation(Annotations.shutdownTerm).flatMap { Int($0) } ?? 0)
+    }
+
+    package mutating func hold(by holder: LeaseHolder, duration: Duration, now: String) {
+        let previous = self.holderIdentity
+        self.document[path: ["spec", "holderIdentity"]] = .string(holder.description)
+        self.document[path: ["spec", "leaseDurationSeconds"]] = .int(duration.components.seconds)
+        self.document[path: ["spec", "renewTime"]] = .string(now)
+        guard previous != holder.description else { return }
+        self.document[path: ["spec", "acquireTime"]] = .string(now)
+        let transitions = self.document[path: ["spec", "leaseTransitions"]]?.intValue ?? 0
+        self.document[path: ["spec", "leaseTransitions"]] = .int(transitions &+ 1)
+        // What the last primary left is done with: this one begins its own life.
+        self.annotate(Annotations.shutdownLSN, nil)
+        self.annotate(Annotations.shutdownTerm, nil)
+        self.annotate(Annotations.moveRequested, nil)
+    }
+
+    package mutating func giveBack(shutdownLSN: LSN?, term: Int, now: String) {
+        self.document[path: ["spec", "holderIdentity"]] = ""
+        self.document[path: ["spec", "renewTime"]] = .string(now)
+        self.annotate(Annotations.shutdownLSN, shutdownLSN?.description)
+        self.annotate(Annotations.shutdownTerm, String(term))
+        self.annotate(Annotations.moveRequested, nil)
+    }
+}
+
+/// What this instance has seen of the Lease, on its own clock.
+package struct LeaseObservation: Sendable, Hashable {
+    /// Nil when there is none.
+    package var lease: PrimaryLease?
+    /// Since when it has been like this.
+    package var since: BootTime
+
+    /// The state for a decision.
+    ///
+    /// `duration` is what the spec wants; the longer of this and the Lease's own counts. `isNewCluster` says whether
+    /// there has never been a primary, nor a data directory.
+    package func state(
+        instance: String,
+        podUID: String,
+        duration: Duration,
+        isNewCluster: Bool,
+        now: BootTime
+    ) -> RoleFacts.Lease {
+        guard let lease = self.lease else {
+            // A Lease that is gone may have had a holder, unless there never was a primary.
+            if isNewCluster { return .obtainable(term: 0) }
+            return now >= self.since + duration ? .obtainable(term: 0) : .taken(term: 0)
+        }
+        if lease.holderIdentity.isEmpty {
+            return .obtainable(term: lease.term)
+        }
+        // An earlier incarnation in this very pod is dead: its successor is asking.
+        if let holder = lease.holder, holder.instance == instance, holder.podUID == podUID {
+            return .obtainable(term: lease.term)
+        }
+        return now >= self.since + max(duration, lease.duration)
+            ? .obtainable(term: lease.term) : .taken(term: lease.term)
+    }
+}

@@ -1,0 +1,119 @@
+/// Decides what an instance does next about its role: observed facts in, one action out.
+///
+/// Who *should* be primary is `status.primary` in `status.term`; who *may accept writes* is whoever holds the Lease
+/// with that term. Anything that is missing, older than what the disk remembers, or contradictory makes a standby.
+package enum RoleMachine {
+    package static func decide(_ facts: RoleFacts) -> RoleAction {
+        if facts.postmaster == .primary {
+            return self.decideForPrimary(facts)
+        }
+        guard let status = facts.status else {
+            return self.remainStandby(facts, .statusUnknown)
+        }
+        // An API server restored from a backup must not turn time back.
+        guard status.term >= facts.disk.highestTerm else {
+            return self.remainStandby(facts, .statusStale)
+        }
+        guard status.term == facts.disk.highestTerm else {
+            return .noteTerm(status.term)
+        }
+        guard let primary = status.primary else {
+            return self.remainStandby(facts, .noPrimary)
+        }
+        guard facts.disk.isBootstrapped else {
+            return self.decideForEmptyVolume(facts, status, primary)
+        }
+        if primary == facts.instance {
+            return self.decideForChosen(facts, status)
+        }
+        if facts.postmaster == .stopped {
+            return .startStandby
+        }
+        if facts.upstream == RoleFacts.Upstream(primary: primary, term: status.term) {
+            return .wait(.following)
+        }
+        return .verifyAndFollow(primary: primary, term: status.term)
+    }
+
+    /// PostgreSQL accepts writes now.
+    ///
+    /// Whatever is unclear leaves it running, because the Lease's deadline bounds that.
+    private static func decideForPrimary(_ facts: RoleFacts) -> RoleAction {
+        let own = facts.disk.ownTerm
+        if facts.disk.isDemoted(in: own) {
+            return .fence(.demoted)
+        }
+        switch facts.lease {
+        case .mine:
+            break
+        case .unknown, .obtainable, .taken:
+            return .fence(.leaseLost)
+        }
+        guard let status = facts.status, status.term >= facts.disk.highestTerm else {
+            return .wait(.running)
+        }
+        guard status.term == facts.disk.highestTerm else {
+            return .noteTerm(status.term)
+        }
+        guard status.term > own else {
+            return .wait(.running)
+        }
+        // No primary named in a newer term: somebody is deciding, and it may be against us.
+        guard status.primary == facts.instance else {
+            return .fence(.superseded)
+        }
+        return .adopt(term: status.term)
+    }
+
+    private static func decideForEmptyVolume(
+        _ facts: RoleFacts,
+        _ status: RoleFacts.Status,
+        _ primary: String
+    ) -> RoleAction {
+        guard primary == facts.instance else {
+            return .clone(from: primary)
+        }
+        // Never make a new database system where one has existed.
+        guard status.term == 1, !status.isInitialized, status.members.allSatisfy({ $0 == facts.instance }) else {
+            return .wait(.dataMissing)
+        }
+        return self.withLease(facts, status.term) { .initialize(term: status.term) }
+    }
+
+    /// Status wants this instance as primary.
+    private static func decideForChosen(_ facts: RoleFacts, _ status: RoleFacts.Status) -> RoleAction {
+        if facts.disk.isDemoted(in: status.term) {
+            return self.remainStandby(facts, .demoted)
+        }
+        let goesOn = facts.disk.mayGoOn(in: status.term)
+        switch facts.postmaster {
+        case .stopped:
+            guard goesOn else { return .startStandby }
+            let action = self.withLease(facts, status.term) { .startPrimary(term: status.term) }
+            if case .wait = action { return .startStandby }
+            return action
+        case .standby:
+            return self.withLease(facts, status.term) { .promote(term: status.term) }
+        case .primary:
+            return .wait(.running)
+        }
+    }
+
+    private static func withLease(_ facts: RoleFacts, _ term: Int, _ action: () -> RoleAction) -> RoleAction {
+        switch facts.lease {
+        case .mine(let held):
+            held == term ? action() : .takeLease(term: term)
+        case .obtainable(let newest):
+            newest > term ? .wait(.leaseNewer) : .takeLease(term: term)
+        case .taken(let newest):
+            newest > term ? .wait(.leaseNewer) : .wait(.leaseTaken)
+        case .unknown:
+            .wait(.leaseUnknown)
+        }
+    }
+
+    /// Without a word from above: up as standby, which harms nobody, and wait.
+    private static func remainStandby(_ facts: RoleFacts, _ reason: WaitReason) -> RoleAction {
+        facts.postmaster == .stopped && facts.disk.isBootstrapped ? .startStandby : .wait(reason)
+    }
+}

@@ -1,0 +1,140 @@
+internal import EventLoop
+package import InstanceAPI
+internal import Logging
+internal import PostgresClient
+internal import PostgresClusterAPI
+
+/// Ceasing to be primary in good order.
+extension Supervisor {
+    /// Stops the primary of a term for good, and answers as soon as its last record is written and the Lease is free.
+    package func demote(_ request: DemoteRequest) async throws -> DemoteResponse {
+        let started = BootTime.now
+        let term = Int(clamping: request.term)
+        if let answer = self.demotionAnswer(term) { return answer }
+        try self.checkDemotion(term)
+        let patience = Duration.milliseconds(max(100, min(request.deadlineMilliseconds, 600_000)))
+        try await self.exclusively {
+            guard self.demotionAnswer(term) == nil else { return }
+            try self.checkDemotion(term)
+            try await self.demoteNow(term: term, until: started + patience)
+        }
+        guard let answer = self.demotionAnswer(term) else {
+            throw InstanceAPIError(.deadlineExceeded, "PostgreSQL did not write its shutdown checkpoint in time")
+        }
+        return answer
+    }
+
+    private func demotionAnswer(_ term: Int) -> DemoteResponse? {
+        guard let demotion = self.disk.demotion, demotion.term == term, let end = demotion.shutdownLSN else {
+            return nil
+        }
+        return DemoteResponse(
+            shutdownLSN: LSN(rawValue: end),
+            timeline: Int64(demotion.timeline ?? 0),
+            term: Int64(term),
+            stoppedAtMilliseconds: self.demotedAtMilliseconds
+        )
+    }
+
+    private func checkDemotion(_ term: Int) throws {
+        guard term >= self.disk.highestTerm else {
+            throw InstanceAPIError(.staleTerm, "term \(term) is older than \(self.disk.highestTerm)")
+        }
+        guard term == self.disk.ownTerm, self.postmaster?.isPrimary == true || self.disk.isDemoted(in: term) else {
+            throw InstanceAPIError(.notPrimary, "this instance is not primary of term \(term)")
+        }
+    }
+
+    /// In a turn only.
+    func demoteNow(term: Int, until deadline: BootTime) async throws {
+        guard let postmaster = self.postmaster, postmaster.isPrimary else {
+            throw InstanceAPIError(.notPrimary, "PostgreSQL does not run as primary")
+        }
+        // First of all: from here on this instance never again accepts writes in this term, come what may.
+        self.disk.demotion = .init(term: term)
+        try await self.saveState()
+        self.counters.demotions += 1
+        self.readyUntil = .now + .seconds(60)
+        self.demotedAtMilliseconds = Self.milliseconds
+        self.postmaster?.isStopping = true
+        self.state = .stopping
+        self.publish()
+        self.logger.notice("Demoting", metadata: ["term": "\(term)"])
+        self.localConnection?.close()
+        self.localConnection = nil
+        await self.processes.signal(postmaster.process, StopSignal.fast.rawValue)
+        let start = BootTime.now
+        let hurry = start + start.duration(to: deadline) / 2
+        var hasHurried = false
+        while true {
+            if let control = try await self.volume.controlFile(), control.state == .shutDown {
+                let end = try await self.volume.shutdownEnd(control)
+                self.disk.demotion = .init(term: term, shutdownLSN: end.rawValue, timeline: control.timeline)
+                // What was answered must be answered again after a crash; the disk and the API take their time at once.
+                async let saved: Void = self.saveState()
+                await self.giveBackLease(shutdownLSN: end)
+                try await saved
+                self.logger.notice("Demoted", metadata: ["term": "\(term)", "end": "\(end)"])
+                break
+            }
+            let now = BootTime.now
+            if await self.processes.hasEnded(postmaster.process) {
+                guard let control = try await self.volume.controlFile(), control.state == .shutDown else {
+                    await self.giveBackAfterCrash()
+                    throw InstanceAPIError(.postgresFailed, "PostgreSQL ended without a shutdown checkpoint")
+                }
+                continue
+            }
+            if now >= hurry, !hasHurried {
+                hasHurried = true
+                // A sender that hangs holds the checkpoint up.
+                await self.volume.terminateWalSenders(postmaster: postmaster.process.pid)
+            }
+            if now >= deadline {
+                try await self.stopPostmaster(signal: .immediate)
+                await self.giveBackAfterCrash()
+                throw InstanceAPIError(.deadlineExceeded, "PostgreSQL did not write its shutdown checkpoint in time")
+            }
+            await self.eventLoop.sleep(for: .milliseconds(1))
+        }
+        self.publish()
+        // What is left of the postmaster: it hands the last record to the standbys. Beside the turn, so that the answer
+        // is not held up.
+        self.leftover = postmaster.process
+        self.kicks.kick()
+    }
+
+    /// Stopped without a last record, so without a word about it: whoever takes the Lease decides as in a failover.
+    private func giveBackAfterCrash() async {
+        await self.giveBackLease(shutdownLSN: nil)
+    }
+
+    /// Ends what is left of a demoted postmaster: by itself once the standbys have everything, at once when the
+    /// decision is made (the new primary has the record), and after a bound in any case.
+    ///
+    /// In a turn only.
+    func finishDemotion() async throws {
+        guard let leftover = self.leftover else { return }
+        let deadline = BootTime.now + .seconds(5)
+        while await !self.processes.hasEnded(leftover) {
+            if self.isDecided || BootTime.now >= deadline { break }
+            await self.eventLoop.sleep(for: .milliseconds(2))
+        }
+        self.leftover = nil
+        if await !self.processes.hasEnded(leftover) {
+            try await self.stopPostmaster(signal: .immediate)
+        }
+        while self.postmaster?.process == leftover {
+            await self.eventLoop.sleep(for: .milliseconds(1))
+        }
+        await self.watchdog.clear()
+        self.upstream = nil
+        self.upstreamAddress = nil
+    }
+
+    /// Whether status has gone beyond the term that ended here.
+    private var isDecided: Bool {
+        guard let demotion = self.disk.demotion else { return true }
+        return (self.cluster?.status?.term ?? 0) > Int64(demotion.term)
+    }
+}

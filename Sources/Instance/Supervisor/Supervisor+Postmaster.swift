@@ -1,0 +1,343 @@
+internal import EventLoop
+internal import Foundation
+internal import InstanceAPI
+internal import Logging
+internal import PostgresClient
+internal import PostgresClusterAPI
+
+/// PostgreSQL could not be started, or ended when it should not.
+struct PostmasterError: Error, CustomStringConvertible {
+    var description: String
+}
+
+/// Starting, stopping and configuring PostgreSQL.
+extension Supervisor {
+    enum StopSignal: Int32 {
+        /// Ends sessions, writes the shutdown checkpoint, waits for standbys (SIGINT).
+        case fast = 2
+        /// Ends everything at once; recovery at the next start (SIGQUIT).
+        case immediate = 3
+    }
+
+    var version: Int { self.cluster?.spec.resolved.postgresVersion ?? self.dataVersion ?? 15 }
+
+    /// Reads what the data directory says about itself.
+    func readDataDirectory() async throws {
+        let text = try? await self.volume.readText(self.volume.layout.data + "/PG_VERSION")
+        self.dataVersion = text.flatMap { Int($0.filter { $0.isNumber }) }
+        guard let control = try await self.volume.controlFile() else { return }
+        self.systemIdentifier = control.systemIdentifier
+        self.timeline = try await self.volume.newestHistory(atLeast: control.timeline).timeline
+    }
+
+    /// The data directory decides, once there is one.
+    var programs: String {
+        self.configuration.programs(version: self.dataVersion ?? self.version)
+    }
+
+    var environment: [String: String] {
+        [
+            "PATH": "\(self.programs):/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8",
+            "HOME": self.volume.layout.temporary, "TMPDIR": self.volume.layout.temporary, "TZ": "UTC",
+            "PGSYSCONFDIR": self.volume.layout.temporary,
+        ]
+    }
+
+    // MARK: Settings
+
+    func settings(asPrimary: Bool, limits: ControlFile.Limits?) -> ServerSettings {
+        let spec = self.cluster?.spec.resolved
+        var upstream: ServerSettings.Upstream?
+        if !asPrimary, let name = self.upstream?.primary, let address = self.upstreamAddress {
+            upstream = .init(host: name, address: address, port: self.configuration.postgresPort)
+        }
+        return ServerSettings(
+            instance: self.configuration.instance,
+            clusterName: self.configuration.cluster,
+            majorVersion: self.dataVersion ?? self.version,
+            listenAddress: self.configuration.podIP,
+            port: self.configuration.postgresPort,
+            layout: self.volume.layout,
+            parameters: spec?.parameters ?? [:],
+            hbaRules: spec?.hba ?? [],
+            upstream: upstream,
+            minimumLimits: asPrimary ? nil : limits,
+            systemUser: self.systemUser
+        )
+    }
+
+    /// Writes the configuration files.
+    /// - Returns: whether any has changed.
+    func writeSettings(asPrimary: Bool, isOpen: Bool = true) async throws -> Bool {
+        // Before the cluster was read there is nothing to write but what is there from the last life.
+        let data = self.volume.layout.data
+        let conf = data + "/postgresql.conf"
+        if self.cluster == nil, await self.volume.exists(data + "/drover.conf") { return false }
+        let control = try await self.volume.controlFile()
+        let settings = self.settings(asPrimary: asPrimary, limits: control?.limits)
+        var hasChanged = try await self.volume.update(conf, to: settings.postgresqlConf())
+        if try await self.volume.update(
+            data + "/pg_hba.conf",
+            to: isOpen ? settings.hbaConf() : settings.closedHBAConf()
+        ) {
+            hasChanged = true
+        }
+        if try await self.volume.update(data + "/pg_ident.conf", to: settings.identConf()) { hasChanged = true }
+        // ALTER SYSTEM must not get around what keeps the cluster safe.
+        if try await self.volume.update(data + "/postgresql.auto.conf", to: "# Not used under Drover.\n") {
+            hasChanged = true
+        }
+        _ = try await self.volume.update(data + "/drover.conf", to: "# The settings of this directory are Drover's.\n")
+        return hasChanged
+    }
+
+    /// Writes changed settings and has PostgreSQL read them.
+    func reloadIfChanged() async throws {
+        guard let postmaster = self.postmaster, !postmaster.isStopping else { return }
+        if try await self.writeSettings(asPrimary: postmaster.isPrimary) {
+            await self.processes.signal(postmaster.process, 1)
+        }
+    }
+
+    // MARK: Starting
+
+    /// Starts PostgreSQL; returns as soon as the process runs.
+    func startPostmaster(asPrimary: Bool, isOpen: Bool = true) async throws {
+        guard self.postmaster == nil else { return }
+        guard !asPrimary || self.fence.map({ BootTime.now < $0.deadline && !$0.isEnding }) == true else {
+            throw PostmasterError(description: "not without the primary Lease")
+        }
+        let layout = self.volume.layout
+        self.upstream = self.upstreamAddress == nil ? nil : self.upstream
+        _ = try await self.writeSettings(asPrimary: asPrimary, isOpen: isOpen)
+        if asPrimary {
+            try await self.volume.remove(layout.standbySignal)
+        } else {
+            try await self.volume.write([], to: layout.standbySignal)
+        }
+        // A leftover of a promotion that was cut off would promote the next standby without asking anybody.
+        try await self.volume.remove(layout.promoteFile)
+        try await self.volume.remove(layout.data + "/recovery.signal")
+        // This supervisor is alone on the volume and has no postmaster, so the number in there is somebody else's.
+        try await self.volume.remove(layout.data + "/postmaster.pid")
+        if !asPrimary { await self.watchdog.clear() }
+        self.state = .starting
+        let program = Processes.Program(
+            path: self.programs + "/postgres",
+            arguments: ["-D", layout.data],
+            environment: self.environment
+        )
+        let id = try await self.processes.start(program) { [weak self] exit in
+            // Unstructured: an exit comes from the event loop, outside of every task.
+            Task { await self?.postmasterEnded(exit) }
+        }
+        self.postmaster = Postmaster(process: id, isPrimary: asPrimary, startedAt: .now)
+        self.facts = Facts(isInRecovery: !asPrimary)
+        self.counters.starts += 1
+        self.logger.notice(
+            "Started PostgreSQL",
+            metadata: ["pid": "\(id.pid)", "role": "\(asPrimary ? "primary" : "standby")"]
+        )
+        do {
+            try await self.watchdog.watch(postmaster: id.pid)
+            if asPrimary, let deadline = self.fence?.deadline { try await self.watchdog.extend(to: deadline) }
+        } catch {
+            if asPrimary {
+                await self.processes.signal(id, StopSignal.immediate.rawValue)
+                throw error
+            }
+        }
+        self.monitorKicks.kick()
+        self.publish()
+    }
+
+    private func postmasterEnded(_ exit: ProcessExit) async {
+        guard let postmaster = self.postmaster else { return }
+        self.localConnection?.close()
+        self.localConnection = nil
+        self.postmaster = nil
+        self.facts.isStreaming = false
+        if self.state == .running || self.state == .starting || self.state == .stopping { self.state = .stopped }
+        if !postmaster.isStopping {
+            self.logger.error("PostgreSQL has ended by itself", metadata: ["exit": "\(exit)"])
+            if self.problem == nil, postmaster.startedAt.duration(to: .now) < .seconds(5) {
+                self.problem = .init(
+                    reason: "PostgresEnded",
+                    message: "PostgreSQL ended with \(exit); the pod's log says why"
+                )
+            }
+        } else {
+            self.logger.notice("PostgreSQL has ended", metadata: ["exit": "\(exit)"])
+        }
+        self.publish()
+        // A server that cannot start must not be tried a thousand times a second.
+        if !postmaster.accepts, !postmaster.isStopping {
+            await self.eventLoop.sleep(for: .milliseconds(500))
+        }
+        self.kicks.kick()
+    }
+
+    // MARK: Stopping
+
+    /// Stops PostgreSQL and waits for the end of the postmaster; after `patience` the stop becomes immediate, and
+    /// then everything is killed.
+    func stopPostmaster(signal: StopSignal, patience: Duration = .seconds(30)) async throws {
+        guard let postmaster = self.postmaster else { return }
+        self.postmaster?.isStopping = true
+        self.state = .stopping
+        self.publish()
+        await self.processes.signal(postmaster.process, signal.rawValue)
+        if signal == .fast {
+            if await self.ends(postmaster.process, within: patience) { return await self.settle() }
+            await self.processes.signal(postmaster.process, StopSignal.immediate.rawValue)
+        }
+        if await self.ends(postmaster.process, within: .seconds(3)) { return await self.settle() }
+        await self.volume.killPostgres(postmaster: postmaster.process.pid)
+        guard await self.ends(postmaster.process, within: .seconds(10)) else {
+            throw PostmasterError(description: "PostgreSQL does not end even when killed; the disk may be stuck")
+        }
+        await self.settle()
+    }
+
+    /// Lets ``postmasterEnded(_:)`` have its say before the step goes on.
+    private func settle() async {
+        while self.postmaster != nil {
+            await self.eventLoop.sleep(for: .milliseconds(1))
+        }
+        self.state = .stopped
+    }
+
+    func ends(_ process: Processes.ID, within patience: Duration) async -> Bool {
+        let deadline = BootTime.now + patience
+        while BootTime.now < deadline {
+            if await self.processes.hasEnded(process) { return true }
+            await self.eventLoop.sleep(for: .milliseconds(2))
+        }
+        return await self.processes.hasEnded(process)
+    }
+
+    // MARK: Asking PostgreSQL
+
+    /// The superuser's session through the local socket; kept open.
+    func local() async throws(PostgresError) -> PostgresConnection {
+        if let connection = self.localConnection, await connection.isUsable { return connection }
+        let connection = try await self.connectLocally(application: "drover-monitor")
+        self.localConnection = connection
+        return connection
+    }
+
+    func connectLocally(application: String, database: String = "postgres") async throws(PostgresError)
+        -> PostgresConnection
+    {
+        try await PostgresConnection.connect(
+            PostgresConfiguration(
+                host: self.volume.layout.sockets,
+                port: self.configuration.postgresPort,
+                database: database,
+                user: DatabaseRoles.superuser,
+                sslMode: .disable,
+                applicationName: application,
+                connectTimeout: .seconds(5),
+                options: ["options": "-c statement_timeout=0 -c synchronous_commit=local"]
+            ),
+            eventLoop: self.eventLoop
+        )
+    }
+
+    /// A session of its own for what may take long.
+    func withLocal<Result>(
+        database: String = "postgres",
+        _ body: (PostgresConnection) async throws -> Result
+    ) async throws -> Result {
+        let connection = try await self.connectLocally(application: "drover-instance", database: database)
+        defer { connection.close() }
+        return try await body(connection)
+    }
+
+    /// Waits until PostgreSQL lets the superuser in.
+    func waitUntilAccepting(_ patience: Duration) async throws {
+        let deadline = BootTime.now + patience
+        while true {
+            guard self.postmaster != nil else {
+                throw PostmasterError(description: "PostgreSQL ended while it was starting; the pod's log says why")
+            }
+            do {
+                if await self.volume.postmasterSaysItAccepts() {
+                    _ = try await self.local()
+                    return
+                }
+                guard BootTime.now < deadline else {
+                    throw PostmasterError(description: "PostgreSQL takes long to accept connections")
+                }
+            } catch let error as PostgresError {
+                guard BootTime.now < deadline else { throw error }
+            }
+            await self.eventLoop.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Asks PostgreSQL again and again how it is: often while it is starting, twice a second at rest.
+    func monitorForever() async {
+        while !Task.isCancelled, !self.hasFinished {
+            guard let postmaster = self.postmaster, !postmaster.isStopping else {
+                await self.monitorKicks.wait(atMost: .milliseconds(500), on: self.eventLoop)
+                continue
+            }
+            if !postmaster.accepts, await !self.volume.postmasterSaysItAccepts() {
+                await self.monitorKicks.wait(atMost: .milliseconds(10), on: self.eventLoop)
+                continue
+            }
+            do {
+                let rows = try await self.local().query(Self.question, timeout: .seconds(5))
+                guard self.postmaster?.process == postmaster.process else { continue }
+                self.learn(rows)
+                await self.monitorKicks.wait(
+                    atMost: self.facts.isStreaming || postmaster.isPrimary ? .milliseconds(500) : .milliseconds(50),
+                    on: self.eventLoop
+                )
+            } catch {
+                await self.monitorKicks.wait(
+                    atMost: postmaster.accepts ? .milliseconds(200) : .milliseconds(20),
+                    on: self.eventLoop
+                )
+            }
+        }
+    }
+
+    private static let question = """
+        select pg_is_in_recovery() as recovering,
+               case when pg_is_in_recovery() then pg_last_wal_receive_lsn() end as received,
+               case when pg_is_in_recovery() then pg_last_wal_replay_lsn() end as replayed,
+               case when not pg_is_in_recovery() then pg_current_wal_flush_lsn() end as current,
+               coalesce((select status = 'streaming' from pg_stat_wal_receiver), false) as streaming,
+               (select received_tli from pg_stat_wal_receiver) as timeline,
+               exists (select from pg_settings where pending_restart) as pending
+        """
+
+    private func learn(_ rows: PostgresRows) {
+        guard let row = rows.first else { return }
+        let wasAccepting = self.postmaster?.accepts == true
+        var facts = Facts()
+        facts.isInRecovery = row.bool("recovering") ?? true
+        facts.received = row["received"].flatMap { LSN($0) }
+        facts.replayed = row["replayed"].flatMap { LSN($0) }
+        facts.current = row["current"].flatMap { LSN($0) }
+        facts.isStreaming = row.bool("streaming") ?? false
+        facts.receivedTimeline = row["timeline"].flatMap { UInt32($0) }
+        facts.pendingRestart = row.bool("pending") ?? false
+        if facts.isStreaming { self.lastStreamedAt = .now }
+        if let timeline = facts.receivedTimeline { self.timeline = max(self.timeline ?? 0, timeline) }
+        if !facts.isInRecovery, let postmaster = self.postmaster, !postmaster.isPrimary, !self.isPromoting {
+            // Nobody but us may promote, so somebody has laid hands on the data directory.
+            self.logger.critical("PostgreSQL has left recovery without being asked, stopping it")
+            self.problem = .init(reason: "UnexpectedPromotion", message: "PostgreSQL left recovery without being asked")
+            Task { await self.processes.signal(postmaster.process, StopSignal.immediate.rawValue) }
+        }
+        let isNews = facts.isStreaming != self.facts.isStreaming || !wasAccepting
+        self.facts = facts
+        self.postmaster?.accepts = true
+        if self.state == .starting || (self.state == .stopped && self.postmaster != nil) { self.state = .running }
+        if isNews { self.kicks.kick() }
+        self.publish()
+    }
+}

@@ -1,0 +1,170 @@
+internal import EventLoop
+internal import Foundation
+package import InstanceAPI
+internal import Logging
+internal import PostgresClient
+internal import PostgresClusterAPI
+
+/// Becoming primary.
+extension Supervisor {
+    /// The fast path of a promotion: the operator says so, and this instance checks it.
+    package func promote(_ request: PromoteRequest) async throws -> PromoteResponse {
+        let term = Int(clamping: request.term)
+        if let answer = self.promotionAnswer(term) { return answer }
+        guard term >= self.disk.highestTerm else {
+            throw InstanceAPIError(.staleTerm, "term \(term) is older than \(self.disk.highestTerm)")
+        }
+        guard !self.isInLongStep else {
+            throw InstanceAPIError(.busy, "the data directory is not ready")
+        }
+        if self.cluster?.status?.term != request.term || self.cluster?.status?.primary != self.configuration.instance {
+            // The request may be ahead of the watch.
+            do {
+                self.saw(try await self.directory.cluster())
+            } catch {
+                throw InstanceAPIError(.apiUnreachable, "\(error)")
+            }
+        }
+        guard let status = self.cluster?.status, self.cluster?.isStatusReadable == true else {
+            throw InstanceAPIError(.notChosen, "the cluster has no readable status")
+        }
+        guard status.term <= request.term else {
+            throw InstanceAPIError(.staleTerm, "term \(term) is older than the status' \(status.term)")
+        }
+        guard status.term == request.term, status.primary == self.configuration.instance,
+            status.members.contains(self.configuration.instance)
+        else { throw InstanceAPIError(.notChosen, "status does not name this instance as primary of term \(term)") }
+        try await self.exclusively {
+            if self.promotionAnswer(term) == nil {
+                try await self.promoteNow(term: term, minimum: request.minimumLSN)
+            }
+        }
+        guard let answer = self.promotionAnswer(term) else {
+            throw InstanceAPIError(.internal, "the promotion was overtaken by another change")
+        }
+        return answer
+    }
+
+    private func promotionAnswer(_ term: Int) -> PromoteResponse? {
+        guard self.disk.ownTerm == term, self.postmaster?.isPrimary == true, !self.disk.isDemoted(in: term),
+            let promotion = self.disk.promotions.last(where: { $0.term == term })
+        else { return nil }
+        return self.promotion
+            ?? PromoteResponse(
+                timeline: Int64(promotion.timeline),
+                promotedAtMilliseconds: Self.milliseconds,
+                walSwitchLSN: LSN(rawValue: promotion.switchLSN)
+            )
+    }
+
+    static var milliseconds: Int64 { Int64(Date().timeIntervalSince1970 * 1000) }
+
+    /// Takes the Lease, leaves recovery, and remembers both.
+    ///
+    /// In a turn only.
+    func promoteNow(term: Int, minimum: LSN?) async throws {
+        guard let postmaster = self.postmaster, !postmaster.isPrimary, !postmaster.isStopping else {
+            throw InstanceAPIError(.notRunning, "PostgreSQL does not run as a replica")
+        }
+        guard self.disk.isBootstrapped, !self.disk.isDemoted(in: term), term >= self.disk.highestTerm else {
+            throw InstanceAPIError(.staleTerm, "this instance was demoted in term \(term), or has seen a newer one")
+        }
+        guard postmaster.accepts else {
+            throw InstanceAPIError(.busy, "PostgreSQL is still starting")
+        }
+        try await self.takeLease(term: term) { lease in
+            try await self.waitForReplay(to: [minimum, lease.shutdownLSN].compactMap { $0 }.max())
+        }
+        // The Lease was ours already: then what it carried was checked when it was taken; the request's LSN was not.
+        if let minimum { try await self.waitForReplay(to: minimum) }
+        _ = self.disk.note(term: term)
+        self.disk.ownTerm = term
+        try await self.saveState()
+        self.isPromoting = true
+        defer { self.isPromoting = false }
+        self.logger.notice("Promoting", metadata: ["term": "\(term)"])
+        try await self.leaveRecovery(postmaster)
+        let promotedAt = Self.milliseconds
+        self.postmaster?.isPrimary = true
+        self.upstream = nil
+        self.upstreamAddress = nil
+        self.facts = Facts(isInRecovery: false)
+        self.preparation = nil
+        self.preparedAt = nil
+        let history = try await self.volume.newestHistory(atLeast: self.timeline ?? 1)
+        let switchLSN = history.ancestors.last.map { $0.end } ?? 0
+        self.timeline = history.timeline
+        self.disk.promotions.append(.init(term: term, timeline: history.timeline, switchLSN: switchLSN))
+        try await self.saveState()
+        self.promotion = PromoteResponse(
+            timeline: Int64(history.timeline),
+            promotedAtMilliseconds: promotedAt,
+            walSwitchLSN: LSN(rawValue: switchLSN)
+        )
+        self.state = .running
+        self.counters.promotions += 1
+        self.checkpointIsDue = true
+        self.settingsAreDue = true
+        self.slotsAreDue = true
+        self.logger.notice(
+            "Promoted",
+            metadata: ["term": "\(term)", "timeline": "\(history.timeline)", "switch": "\(switchLSN)"]
+        )
+        self.monitorKicks.kick()
+        self.kicks.kick()
+        self.publish()
+    }
+
+    /// The promote file and SIGUSR1 are what `pg_promote` does, without a connection slot that might be missing.
+    private func leaveRecovery(_ postmaster: Postmaster) async throws {
+        try await self.volume.touch(self.volume.layout.promoteFile)
+        await self.processes.signal(postmaster.process, 10)
+        let deadline = BootTime.now + .seconds(60)
+        while true {
+            if try await self.volume.controlFile()?.state == .inProduction { return }
+            guard await !self.processes.hasEnded(postmaster.process) else {
+                throw InstanceAPIError(.postgresFailed, "PostgreSQL ended while it was promoted")
+            }
+            guard BootTime.now < deadline, self.fence != nil else {
+                // It may still leave recovery later, and then without the Lease: it must not.
+                await self.fenceNow()
+                try await self.stopPostmaster(signal: .immediate)
+                throw InstanceAPIError(.deadlineExceeded, "PostgreSQL did not leave recovery in time")
+            }
+            await self.eventLoop.sleep(for: .milliseconds(1))
+        }
+    }
+
+    /// Waits a little for replay; what was not even received will not come.
+    private func waitForReplay(to minimum: LSN?) async throws {
+        guard let minimum else { return }
+        let deadline = BootTime.now + .seconds(5)
+        while true {
+            let row: PostgresRow?
+            do {
+                row = try await self.local()
+                    .query(
+                        "select pg_last_wal_replay_lsn() as replayed, pg_last_wal_receive_lsn() as received",
+                        timeout: .seconds(5)
+                    )
+                    .first
+            } catch {
+                throw InstanceAPIError(.postgresFailed, "PostgreSQL does not tell what it has replayed: \(error)")
+            }
+            let replayed = row?["replayed"].flatMap { LSN($0) } ?? LSN(rawValue: 0)
+            if replayed >= minimum { return }
+            guard BootTime.now < deadline else {
+                throw InstanceAPIError(.replayBehind, "replayed \(replayed), must have \(minimum)")
+            }
+            await self.eventLoop.sleep(for: .milliseconds(2))
+        }
+    }
+
+    /// Comes up read-write again after a restart, in the same term and on the same timeline.
+    func goOnAsPrimary(term: Int) async throws {
+        self.upstream = nil
+        self.upstreamAddress = nil
+        try await self.startPostmaster(asPrimary: true)
+        self.slotsAreDue = true
+    }
+}

@@ -1,0 +1,217 @@
+internal import EventLoop
+package import InstanceAPI
+internal import Logging
+internal import PostgresClient
+internal import PostgresClusterAPI
+
+/// What a running instance looks after: settings, slots, the checkpoint after a promotion, a standby that gets nothing.
+extension Supervisor {
+    /// In a turn only, and only short things.
+    func tend() async {
+        guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isStopping else { return }
+        do {
+            if !postmaster.isPrimary { try self.checkUpstream() }
+            if self.settingsAreDue {
+                try await self.reloadIfChanged()
+                self.settingsAreDue = false
+            }
+            if self.slotsAreDue {
+                try await self.arrangeSlots()
+                self.slotsAreDue = false
+            }
+        } catch {
+            self.logger.warning("Cannot tend to PostgreSQL", metadata: ["error": "\(error)"])
+        }
+        if self.checkpointIsDue, self.checkpointTask == nil {
+            self.checkpointIsDue = false
+            // Unstructured, because it may take minutes, and nothing waits for it.
+            self.checkpointTask = Task {
+                do {
+                    _ = try await self.checkpoints(1)
+                } catch {
+                    self.logger.warning("The checkpoint failed", metadata: ["error": "\(error)"])
+                }
+                self.checkpointTask = nil
+                for waiter in self.historyWaiters { waiter.kick() }
+            }
+        }
+    }
+
+    // MARK: A standby
+
+    /// A standby whose primary has moved, or that gets nothing although its history seemed to fit.
+    private func checkUpstream() throws {
+        guard let upstream = self.upstream else { return }
+        let address = try? self.address(of: upstream.primary)
+        if let address, address != self.upstreamAddress {
+            self.upstreamAddress = address
+            self.settingsAreDue = true
+            self.followedAt = .now
+        }
+        guard !self.facts.isStreaming else {
+            self.followedAt = nil
+            return
+        }
+        let since = max(self.followedAt ?? BootTime(nanoseconds: 0), self.lastStreamedAt ?? BootTime(nanoseconds: 0))
+        if self.followedAt == nil { self.followedAt = .now }
+        // Long enough for a reconnect; then histories are compared again, now that all local WAL is replayed.
+        if since != BootTime(nanoseconds: 0), since.duration(to: .now) > .seconds(6) {
+            self.logger.warning("This replica gets no WAL, comparing histories again")
+            self.upstream = nil
+            self.kicks.kick()
+        }
+    }
+
+    // MARK: Slots
+
+    private func arrangeSlots() async throws {
+        guard let status = self.cluster?.status else { return }
+        let own = self.configuration.instance
+        let connection = try await self.local()
+        let rows = try await connection.query(
+            "select slot_name, active from pg_replication_slots where slot_type = 'physical' and not temporary",
+            timeout: .seconds(5)
+        )
+        let existing = Dictionary(
+            rows.compactMap { row in row["slot_name"].map { ($0, row.bool("active") ?? false) } }
+        ) { first, _ in first }
+        var wanted: Set<String> = []
+        if self.postmaster?.isPrimary == true {
+            // Also for pods that are neither members nor joining yet: they clone before they join.
+            let names = Set(status.members + status.joining + status.instances.map { $0.name })
+            wanted = Set(names.filter { $0 != own }.map { Names.slot(ofInstance: $0) })
+            for slot in wanted.subtracting(existing.keys).sorted() {
+                _ = try await connection.query(
+                    "select pg_create_physical_replication_slot($1, true)",
+                    [slot],
+                    timeout: .seconds(5)
+                )
+                self.logger.info("Made a replication slot", metadata: ["slot": "\(slot)"])
+            }
+        } else if status.transition?.to == own || self.preparedAt.map({ $0.duration(to: .now) < .seconds(60) }) == true
+        {
+            // Reserved for the time after the promotion.
+            return
+        }
+        // A slot that nobody uses keeps WAL for ever.
+        for (slot, isActive) in existing where !wanted.contains(slot) && !isActive {
+            _ = try await connection.query("select pg_drop_replication_slot($1)", [slot], timeout: .seconds(5))
+            self.logger.info("Dropped a replication slot", metadata: ["slot": "\(slot)"])
+        }
+    }
+
+    // MARK: Preparing
+
+    /// Makes ready for becoming primary: slots for the others, and a checkpoint so that little is left to write.
+    package func prepare(_ request: PrepareRequest) async throws -> PrepareResponse {
+        guard request.slots.count <= 64, request.slots.allSatisfy(Self.isSlotName) else {
+            throw InstanceAPIError(.badRequest, "slots must be names of at most 63 characters a-z, 0-9 and _")
+        }
+        guard Int(clamping: request.term) >= self.disk.highestTerm else {
+            throw InstanceAPIError(.staleTerm, "term \(request.term) is older than \(self.disk.highestTerm)")
+        }
+        guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isStopping else {
+            throw InstanceAPIError(.notRunning, "PostgreSQL is not ready")
+        }
+        guard !postmaster.isPrimary else { throw InstanceAPIError(.notReplica, "this instance is primary") }
+        guard !self.isTerminating else { throw InstanceAPIError(.terminating, "the instance has been told to stop") }
+        self.preparedAt = .now
+        self.preparation = .init(term: request.term, isDone: false, slots: [])
+        self.publish()
+        let own = Names.slot(ofInstance: self.configuration.instance)
+        let slots = request.slots.filter { $0 != own }
+        do {
+            let replayed = try await self.withLocal { connection -> LSN? in
+                for slot in slots {
+                    // Reserved at the restart point, and from there on advanced by being made anew: on a standby an
+                    // idle slot cannot follow the WAL by itself.
+                    _ = try await connection.query(
+                        """
+                        select pg_drop_replication_slot(slot_name) from pg_replication_slots
+                        where slot_name = $1 and slot_type = 'physical' and not active
+                        """,
+                        [slot],
+                        timeout: .seconds(10)
+                    )
+                }
+                _ = try await connection.query("checkpoint", timeout: .seconds(600))
+                for slot in slots {
+                    _ = try await connection.query(
+                        """
+                        select pg_create_physical_replication_slot($1, true)
+                        where not exists (select from pg_replication_slots where slot_name = $1)
+                        """,
+                        [slot],
+                        timeout: .seconds(10)
+                    )
+                }
+                let row = try await connection.query("select pg_last_wal_replay_lsn() as lsn", timeout: .seconds(10))
+                    .first
+                return row?["lsn"].flatMap { LSN($0) }
+            }
+            self.preparedAt = .now
+            self.preparation = .init(term: request.term, isDone: true, slots: slots)
+            self.publish()
+            return PrepareResponse(term: request.term, slots: slots, replayedLSN: replayed)
+        } catch let error as PostgresError {
+            throw InstanceAPIError(.postgresFailed, "\(error)")
+        }
+    }
+
+    private static func isSlotName(_ name: String) -> Bool {
+        (1...63).contains(name.utf8.count)
+            && name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
+    }
+
+    package func checkpoint(_ request: CheckpointRequest) async throws -> CheckpointResponse {
+        guard (1...3).contains(request.count) else { throw InstanceAPIError(.badRequest, "count must be 1 to 3") }
+        guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isStopping else {
+            throw InstanceAPIError(.notRunning, "PostgreSQL is not ready")
+        }
+        do {
+            let last = try await self.checkpoints(request.count)
+            return CheckpointResponse(count: request.count, lastMilliseconds: last)
+        } catch let error as PostgresError {
+            throw InstanceAPIError(.postgresFailed, "\(error)")
+        }
+    }
+
+    private func checkpoints(_ count: Int) async throws -> Int64 {
+        try await self.withLocal { connection in
+            var last = Duration.zero
+            for _ in 0..<count {
+                let start = BootTime.now
+                _ = try await connection.query("checkpoint", timeout: .seconds(600))
+                last = start.duration(to: .now)
+            }
+            return Int64(last / .milliseconds(1))
+        }
+    }
+
+    // MARK: Certificates
+
+    /// Mounted Secrets change under us, more than a minute after they were changed; that is soon enough to look.
+    func refreshCertificatesForever() async {
+        while !Task.isCancelled, !self.hasFinished {
+            await self.certificateKicks.wait(atMost: .seconds(10), on: self.eventLoop)
+            guard !self.hasFinished else { return }
+            do {
+                guard try await self.volume.copyCertificates(from: self.configuration.certificates) else { continue }
+                self.logger.notice("The certificates have changed")
+                if let postmaster = self.postmaster, !postmaster.isStopping {
+                    await self.processes.signal(postmaster.process, 1)
+                }
+                for subscriber in self.certificateSubscribers { subscriber.yield() }
+            } catch {
+                self.logger.warning("Cannot read the mounted certificates", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    /// Yields whenever the certificates have changed.
+    package func certificateChanges() -> AsyncStream<Void> {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        self.certificateSubscribers.append(continuation)
+        return stream
+    }
+}
