@@ -81,6 +81,22 @@ struct RulesSchemaTests {
         #expect(try self.problems(spec, value) == [])
     }
 
+    @Test func `a schema may restrict the name of its objects`() throws {
+        let schema = try StructuralSchema.root(parsing: [
+            "type": "object",
+            "properties": [
+                "metadata": ["type": "object", "properties": ["name": ["type": "string", "maxLength": 4]]]
+            ],
+        ])
+        var long: JSONValue = [
+            "apiVersion": "x/v1", "kind": "X", "metadata": ["name": "orders", "labels": ["a": "b"]],
+        ]
+        #expect(schema.validate(long, isRoot: true).map(\.field) == ["metadata.name"])
+        #expect(schema.prune(&long) == [])
+        #expect(long["metadata"]?["labels"] == ["a": "b"])
+        #expect(schema.validate(["metadata": ["name": "shop"]], isRoot: true) == [])
+    }
+
     @Test func `messages are those of the API server`() throws {
         let problems = try self.problems(
             ["type": "object", "properties": ["instances": ["type": "integer", "minimum": 1]]],

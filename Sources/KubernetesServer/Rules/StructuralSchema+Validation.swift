@@ -118,8 +118,8 @@ extension StructuralSchema {
 
     /// Everything wrong with a value.
     ///
-    /// `path` is where it is, empty for a whole object; `isRoot` says that it is one, whose `apiVersion`, `kind` and
-    /// `metadata` are checked elsewhere.
+    /// `path` is where it is, empty for a whole object; `isRoot` says that it is one, whose `apiVersion` and `kind`
+    /// are checked elsewhere, as is all of `metadata` that the schema says nothing of.
     func validate(_ value: JSONValue, at path: String = "", isRoot: Bool = false) -> [FieldProblem] {
         var problems: [FieldProblem] = []
         self.validate(value, at: path, isRoot: isRoot, into: &problems)
@@ -147,9 +147,8 @@ extension StructuralSchema {
                 problems.append(.required(Self.join(path, key)))
             }
             for key in members.keys.sorted() {
-                if isRoot || self.isEmbeddedResource, key == "metadata" || key == "kind" || key == "apiVersion" {
-                    continue
-                }
+                // Of `metadata` a schema may say something about the name.
+                if isRoot || self.isEmbeddedResource, key == "kind" || key == "apiVersion" { continue }
                 guard let member = members[key] else { continue }
                 if let schema = self.properties[key] {
                     schema.validate(member, at: Self.join(path, key), isRoot: false, into: &problems)
