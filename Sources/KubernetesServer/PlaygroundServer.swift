@@ -90,7 +90,7 @@ public final class PlaygroundServer: Service, Sendable {
         configuration.maximumGracefulShutdownDuration = .seconds(3)
         let group = ServiceGroup(configuration: configuration)
         let end: @Sendable () -> Void = {
-            self.store.endWatches()
+            self.store.close()
             // Not structured: handlers cannot wait.
             Task { await group.triggerGracefulShutdown() }
         }

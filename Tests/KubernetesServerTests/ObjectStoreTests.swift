@@ -288,6 +288,14 @@ struct ObjectStoreTests {
         #expect(await events.next() == nil)
     }
 
+    @Test func closedStoresBeginNoWatch() async throws {
+        let store = try self.makeStore()
+        var events = try store.watch(.configMaps, from: .after(store.resourceVersion)).makeAsyncIterator()
+        store.close()
+        #expect(await events.next() == nil)
+        #expect(throws: StatusError.self) { try store.watch(.configMaps) }
+    }
+
     @Test func journalBringsObjectsBack() async throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: path) }

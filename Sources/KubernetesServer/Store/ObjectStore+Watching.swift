@@ -31,6 +31,11 @@ extension ObjectStore {
         let watcher = Watcher(namespace: namespace, selector: selector, continuation: continuation)
         let result: Result<UInt64, StatusError> = self.state.withLock { state in
             guard let table = state.tables[resource] else { return .failure(.notFound(resource, "")) }
+            guard !state.isClosed else {
+                return .failure(
+                    StatusError(code: 503, reason: "ServiceUnavailable", message: "the server is shutting down")
+                )
+            }
             switch start {
             case .existing, .existingThenBookmark:
                 for (_, object) in table.objects.sorted(by: { $0.key < $1.key })
@@ -92,7 +97,13 @@ extension ObjectStore {
         self.state.withLock { $0.tables[resource]?.watchers.count ?? 0 }
     }
 
-    /// Ends every watch, as a restart of an API server does; for tests and for the shutdown.
+    /// Ends every watch and lets no new one begin, so that nobody keeps a server from shutting down.
+    package func close() {
+        self.state.withLock { $0.isClosed = true }
+        self.endWatches()
+    }
+
+    /// Ends every watch, as a restart of an API server does; for tests.
     package func endWatches() {
         let watchers = self.state.withLock { state in
             var watchers: [Watcher] = []

@@ -61,6 +61,7 @@ package final class ObjectStore: Sendable {
         var nextWatcher: UInt64 = 0
         var tables: [GroupResource: Table] = [:]
         var journal: Journal?
+        var isClosed = false
     }
 
     package let configuration: Configuration
