@@ -45,7 +45,7 @@ struct InstanceServer: Sendable {
             ),
             logger: self.logger
         )
-        try await application.run()
+        try await ServerRun.untilCancelled(application, logger: self.logger)
     }
 
     private func tls() throws -> TLSConfiguration {

@@ -30,7 +30,7 @@ struct ProbeServer: Sendable {
             ),
             logger: self.logger
         )
-        try await application.run()
+        try await ServerRun.untilCancelled(application, logger: self.logger)
     }
 
     private static func answer(_ isFine: Bool) -> Response {
