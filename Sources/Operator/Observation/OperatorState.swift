@@ -116,9 +116,8 @@ final class OperatorState: Sendable {
         self.shared.withLock { shared in
             let before = shared.moves.updateValue(move, forKey: key)
             guard before != move else { return [] }
-            return Set(
-                [before?.primaryNode, before?.candidateNode, move.primaryNode, move.candidateNode].compactMap(\.self)
-            )
+            // Also those it no longer concerns: their answer gets better by that.
+            return move.nodes.union(before?.nodes ?? [])
         }
     }
 

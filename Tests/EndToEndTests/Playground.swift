@@ -1,0 +1,405 @@
+import EventLoop
+import Foundation
+import JSON
+import JSONYAML
+import KubernetesClient
+import Logging
+import PostgresClient
+import PostgresClusterAPI
+import Synchronization
+import Testing
+import Workload
+
+/// A control plane, process nodes and an operator, each a process of its own that can be killed.
+///
+/// With `DROVER_E2E_KUBECONFIG` set, the control plane is the cluster that the file names, and nodes and operator join it.
+final class Playground: Sendable {
+    let directory: String
+    let kubeconfig: String
+    let namespace: String
+    let client: KubernetesClient
+    let eventLoop: EventLoop
+    /// Distinguishes the nodes of this playground from those of others that have joined the same control plane.
+    let suffix: String
+    private let processes = Lock<[ChildProcess]>([])
+    private let nodeNames = Lock<[String]>([])
+    private let operatorProcess = Lock<ChildProcess?>(nil)
+
+    fileprivate init(directory: String, kubeconfig: String, namespace: String, suffix: String, eventLoop: EventLoop) throws {
+        self.directory = directory
+        self.kubeconfig = kubeconfig
+        self.namespace = namespace
+        self.suffix = suffix
+        self.eventLoop = eventLoop
+        var logger = Logger(label: "end-to-end")
+        logger.logLevel = .error
+        self.client = KubernetesClient(
+            configuration: try .kubeconfig(path: kubeconfig),
+            eventLoop: eventLoop,
+            logger: logger
+        )
+    }
+
+    /// Where the executables are that the tests start: beside the test bundle.
+    static var executables: String {
+        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return (own as NSString).deletingLastPathComponent
+    }
+
+    static var root: String {
+        var url = URL(fileURLWithPath: #filePath)
+        for _ in 0..<3 { url.deleteLastPathComponent() }
+        return url.path
+    }
+
+    // MARK: Processes
+
+    fileprivate func start(_ arguments: [String], log: String) async throws -> ChildProcess {
+        let path = "\(Self.executables)/\(arguments[0])"
+        let process = try await ChildProcess.start(
+            [path] + arguments.dropFirst(),
+            output: "\(self.directory)/\(log).log",
+            eventLoop: self.eventLoop
+        )
+        self.processes.withLock { $0.append(process) }
+        return process
+    }
+
+    /// The full name of a node.
+    func node(_ name: String) -> String { "\(name)-\(self.suffix)" }
+
+    /// Lets a node join, and waits until it is Ready.
+    @discardableResult
+    func addNode(_ name: String, zone: String) async throws -> ChildProcess {
+        let name = self.node(name)
+        let process = try await self.start(
+            [
+                "drover-playground", "node", "--name", name, "--zone", zone, "--kubeconfig", self.kubeconfig,
+                "--data", "\(self.directory)/data", "--executables", Self.executables,
+            ],
+            log: name
+        )
+        self.nodeNames.withLock { $0.append(name) }
+        try await self.eventually("node \(name) is Ready") {
+            let node = try await self.client.get(Node.self, name)
+            return node.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } == true
+        }
+        return process
+    }
+
+    func startOperator() async throws {
+        let process = try await self.start(
+            [
+                "drover-operator", "run", "--kubeconfig", self.kubeconfig, "--namespace", self.namespace,
+                "--lease-namespace", self.namespace, "--metrics-address", "",
+            ],
+            log: "operator"
+        )
+        self.operatorProcess.withLock { $0 = process }
+    }
+
+    /// Kills the operator as a crash would, at once.
+    func killOperator() async {
+        guard let process = self.operatorProcess.withLock({ $0 }) else { return }
+        await process.signal(SIGKILL)
+        _ = await process.wait()
+    }
+
+    fileprivate func end() async {
+        for process in self.processes.withLock({ $0 }).reversed() {
+            await process.signal(SIGTERM)
+        }
+        for process in self.processes.withLock({ $0 }).reversed() {
+            let killer = Task {
+                try await Task.sleep(for: .seconds(20))
+                await process.signal(SIGKILL)
+            }
+            _ = await process.wait()
+            killer.cancel()
+        }
+    }
+
+    fileprivate func removeObjects() async {
+        try? await self.client.delete(Namespace.self, self.namespace)
+        for name in self.nodeNames.withLock({ $0 }) {
+            try? await self.client.delete(Node.self, name)
+        }
+    }
+
+    /// The last lines of every log, for a test that failed.
+    func logs() -> String {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.directory)) ?? []
+        return names.filter { $0.hasSuffix(".log") }.sorted().map { name in
+            let text = (try? String(contentsOfFile: "\(self.directory)/\(name)", encoding: .utf8)) ?? ""
+            return "---- \(name)\n" + text.split(separator: "\n").suffix(40).joined(separator: "\n")
+        }.joined(separator: "\n")
+    }
+
+    // MARK: Waiting
+
+    /// Waits for a condition; errors of the API count as not yet.
+    func eventually(
+        _ what: String,
+        within limit: Duration = .seconds(60),
+        sourceLocation: SourceLocation = #_sourceLocation,
+        _ condition: () async throws -> Bool
+    ) async throws {
+        let deadline = ContinuousClock.now + limit
+        var last: (any Error)?
+        while ContinuousClock.now < deadline {
+            do {
+                if try await condition() { return }
+            } catch let error as CancellationError {
+                throw error
+            } catch {
+                last = error
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let error = last.map { ", last error: \($0)" } ?? ""
+        Issue.record("not within \(limit): \(what)\(error)", sourceLocation: sourceLocation)
+        throw TimedOut(what: what)
+    }
+
+    /// Follows a cluster by watch, from now on, until `body` returns a value.
+    func watchCluster<Result: Sendable>(
+        _ name: String,
+        within limit: Duration = .seconds(90),
+        _ body: (PostgresCluster) async throws -> Result?
+    ) async throws -> Result {
+        let deadline = ContinuousClock.now + limit
+        while ContinuousClock.now < deadline {
+            let cluster = try await self.cluster(name)
+            if let result = try await body(cluster) { return result }
+            let result = try await self.client.watch(
+                PostgresCluster.self,
+                namespace: self.namespace,
+                selector: .named(name),
+                resourceVersion: cluster.metadata.resourceVersion,
+                timeout: .seconds(10)
+            ) { events -> Result? in
+                for try await event in events {
+                    if case .modified(let cluster) = event, let result = try await body(cluster) { return result }
+                    if ContinuousClock.now >= deadline { return nil }
+                }
+                return nil
+            }
+            if let result { return result }
+        }
+        Issue.record("cluster \(name) did not get there within \(limit)")
+        throw TimedOut(what: name)
+    }
+
+    // MARK: Clusters
+
+    func cluster(_ name: String) async throws -> PostgresCluster {
+        try await self.client.get(PostgresCluster.self, name, namespace: self.namespace)
+    }
+
+    /// Creates a cluster of three (or as many) from the example, with changes.
+    func createCluster(
+        _ name: String,
+        instances: Int = 3,
+        change: (inout JSONValue) -> Void = { _ in }
+    ) async throws {
+        var cluster: JSONValue = [
+            "apiVersion": "drover.dev/v1", "kind": "PostgresCluster",
+            "metadata": ["name": .string(name), "namespace": .string(self.namespace)],
+            "spec": [
+                "instances": .int(Int64(instances)), "postgres": ["version": 15], "storage": ["size": "1Gi"],
+                "maintenance": ["freshNodeWaitSeconds": 1],
+            ],
+        ]
+        change(&cluster)
+        _ = try await self.client.createObject(PostgresCluster.resourceType, cluster, namespace: self.namespace)
+    }
+
+    func waitUntilReady(_ name: String, within limit: Duration = .seconds(180)) async throws {
+        try await self.eventually("cluster \(name) is Ready", within: limit) {
+            let cluster = try await self.cluster(name)
+            guard let status = cluster.status, status.transition == nil else { return false }
+            return status.conditions.isTrue(.ready) && status.readyInstances == cluster.spec.instances
+        }
+    }
+
+    func pods(of cluster: String) async throws -> [Pod] {
+        try await self.client.list(
+            Pod.self,
+            namespace: self.namespace,
+            selector: Selector(labels: [Labels.cluster: cluster])
+        ).items
+    }
+
+    func primary(of cluster: String) async throws -> (instance: String, node: String) {
+        let status = try #require(try await self.cluster(cluster).status)
+        return (try #require(status.primary), try #require(status.primaryNode))
+    }
+
+    /// How an application connects: through the Service, with the Secret.
+    func connection(to cluster: String, service: String? = nil) async throws -> PostgresConfiguration {
+        let secret = try await self.client.get(
+            Secret.self,
+            Names(cluster: cluster).applicationSecret,
+            namespace: self.namespace
+        )
+        let text = { (key: String) throws -> String in
+            let data = try #require(secret.data?[key])
+            return String(decoding: data.bytes, as: UTF8.self)
+        }
+        let name = service ?? Names(cluster: cluster).primaryService
+        let address = try await self.client.get(Service.self, name, namespace: self.namespace).spec?.clusterIP
+        return PostgresConfiguration(
+            host: try #require(address),
+            port: 5432,
+            database: try text("dbname"),
+            user: try text("username"),
+            password: try text("password"),
+            sslMode: .require,
+            connectTimeout: .seconds(2)
+        )
+    }
+
+    /// Runs `body` while somebody writes, and checks afterwards that nothing acknowledged is missing.
+    func withWriter(
+        to cluster: String,
+        sourceLocation: SourceLocation = #_sourceLocation,
+        _ body: (Writer) async throws -> Void
+    ) async throws {
+        let connection = try await self.connection(to: cluster)
+        let writer = Writer(name: "writer-\(cluster)", configuration: connection, eventLoop: self.eventLoop)
+        try await writer.prepare()
+        let run = Task { await writer.run() }
+        defer { run.cancel() }
+        try await writer.waitForCommits(5)
+        try await body(writer)
+        try await writer.waitForCommits(5)
+        run.cancel()
+        await run.value
+        let report = writer.current
+        let check = try await WriteCheck.run(
+            writer: writer.name,
+            acknowledged: report.acknowledged,
+            configuration: connection,
+            eventLoop: self.eventLoop
+        )
+        #expect(check.lost == 0, "lost \(check.lostExamples)", sourceLocation: sourceLocation)
+        #expect(check.duplicates == 0, sourceLocation: sourceLocation)
+    }
+
+    func cordon(_ node: String, _ isUnschedulable: Bool = true) async throws {
+        _ = try await self.client.patch(
+            Node.self,
+            node,
+            .merge(["spec": ["unschedulable": isUnschedulable ? true : nil]])
+        )
+    }
+
+    func annotate(node: String, _ key: String, _ value: String?) async throws {
+        _ = try await self.client.patch(
+            Node.self,
+            node,
+            .merge(["metadata": ["annotations": [key: value.map { .string($0) } ?? .null]]])
+        )
+    }
+
+    func events(reason: String) async throws -> [Event] {
+        try await self.client.list(Event.self, namespace: self.namespace).items.filter { $0.reason == reason }
+    }
+}
+
+struct TimedOut: Error {
+    let what: String
+}
+
+/// Runs `body` with a control plane, these nodes and an operator, and takes all of it down again.
+func withPlayground(
+    nodes: [(name: String, zone: String)] = [("node-a", "zone-a"), ("node-b", "zone-b"), ("node-c", "zone-c")],
+    operator startsOperator: Bool = true,
+    _ body: (Playground) async throws -> Void
+) async throws {
+    let eventLoop = try EventLoop(name: "end-to-end")
+    let suffix = String(UInt32.random(in: .min ... .max), radix: 36)
+    let directory = NSTemporaryDirectory() + "/drover-e2e-\(suffix)"
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    var kubeconfig = "\(directory)/kubeconfig"
+    var server: ChildProcess?
+    let given = ProcessInfo.processInfo.environment["DROVER_E2E_KUBECONFIG"]
+    if let given {
+        kubeconfig = given
+    } else {
+        server = try await ChildProcess.start(
+            [
+                "\(Playground.executables)/drover-playground", "server", "--port", "0", "--kubeconfig", kubeconfig,
+                "--data", "\(directory)/server",
+            ],
+            output: "\(directory)/server.log",
+            eventLoop: eventLoop
+        )
+        let deadline = ContinuousClock.now + .seconds(60)
+        while !FileManager.default.fileExists(atPath: kubeconfig), ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+    var problem: (any Error)?
+    do {
+        let playground = try Playground(
+            directory: directory,
+            kubeconfig: kubeconfig,
+            namespace: "e2e-\(suffix)",
+            suffix: suffix,
+            eventLoop: eventLoop
+        )
+        do {
+            try await playground.eventually("the API server answers") {
+                _ = try await playground.client.list(Namespace.self)
+                return true
+            }
+            _ = try await playground.client.create(Namespace(metadata: ObjectMeta(name: playground.namespace)))
+            try await playground.installDefinition()
+            for node in nodes { try await playground.addNode(node.name, zone: node.zone) }
+            if startsOperator { try await playground.startOperator() }
+            try await body(playground)
+        } catch {
+            problem = error
+            print(playground.logs())
+        }
+        if given != nil { await playground.removeObjects() }
+        await playground.end()
+        playground.client.shutdown()
+    } catch {
+        problem = error
+    }
+    if let server {
+        await server.signal(SIGTERM)
+        _ = await server.wait()
+    }
+    eventLoop.shutdown()
+    if problem == nil { try? FileManager.default.removeItem(atPath: directory) }
+    if let problem { throw problem }
+}
+
+extension Playground {
+    /// Applies the CRD as shipped, and waits until it is served.
+    fileprivate func installDefinition() async throws {
+        let text = try String(contentsOfFile: "\(Self.root)/crds/postgresclusters.drover.dev.yaml", encoding: .utf8)
+        let document = try #require(try JSONValue.documents(yaml: text).first)
+        let type = ResourceType(
+            group: "apiextensions.k8s.io",
+            version: "v1",
+            kind: "CustomResourceDefinition",
+            plural: "customresourcedefinitions",
+            isNamespaced: false
+        )
+        _ = try await self.client.applyObject(
+            type,
+            "postgresclusters.drover.dev",
+            document,
+            fieldManager: "end-to-end",
+            force: true
+        )
+        try await self.eventually("the PostgresCluster resource is served") {
+            _ = try await self.client.list(PostgresCluster.self, namespace: self.namespace)
+            return true
+        }
+    }
+}
