@@ -84,27 +84,40 @@ public final class PlaygroundServer: Service, Sendable {
     /// Serves until cancelled or shut down, and lets requests under way end in both cases.
     ///
     /// A cancelled HTTP/2 server traps when another request arrives on an open connection ("Deinited NIOAsyncWriter
-    /// without calling finish()"), so cancellation never reaches it directly.
+    /// without calling finish()"), so cancellation never reaches it. Connections that a client neither uses nor closes
+    /// are left behind after a while.
     private func serve(_ server: any Service) async throws {
-        var configuration = ServiceGroupConfiguration(services: [server], logger: self.logger)
-        configuration.maximumGracefulShutdownDuration = .seconds(3)
-        let group = ServiceGroup(configuration: configuration)
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: [server], logger: self.logger))
+        let (outcome, ended) = AsyncStream<Result<Void, any Error>>.makeStream(bufferingPolicy: .bufferingOldest(1))
         let end: @Sendable () -> Void = {
-            self.store.close()
+            self.store.endWatches()
             // Not structured: handlers cannot wait.
-            Task { await group.triggerGracefulShutdown() }
+            Task {
+                await group.triggerGracefulShutdown()
+                try? await Task.sleep(for: .seconds(3))
+                ended.yield(.success(()))
+            }
         }
-        // Not structured, and without this task's shutdown, for the reason above; awaited right here.
-        let task = Task.detached { try await group.run() }
-        try await withTaskCancellationHandler {
-            try await withGracefulShutdownHandler {
-                try await task.value
+        // Not structured, and without this task's shutdown, for the reason above.
+        Task.detached {
+            do {
+                try await group.run()
+                ended.yield(.success(()))
+            } catch {
+                ended.yield(.failure(error))
+            }
+        }
+        let first = await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                // Not structured: a cancelled task could not wait for the end.
+                await Task.detached { await outcome.first { _ in true } }.value
             } onGracefulShutdown: {
                 end()
             }
         } onCancel: {
             end()
         }
+        try first?.get()
     }
 
     private func makeServer() throws -> any Service {

@@ -152,21 +152,27 @@ public final class Playground: Sendable {
             eventLoop: self.eventLoop,
             logger: self.options.logger
         )
+        let (ends, ended) = AsyncStream<Void>.makeStream()
         // Not structured: a node comes and goes by calls; `end()` awaits what is left.
-        let task = Task { try await node.run() }
-        self.nodes.withLock { $0[name] = Running(task: task, node: node) }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await node.waitUntilReady() }
-            group.addTask {
-                // Ends first only when the node could not start.
-                try await withTaskCancellationHandler {
-                    try await task.value
-                } onCancel: {
-                }
-            }
-            try await group.next()
-            group.cancelAll()
+        let task = Task {
+            defer { ended.finish() }
+            try await node.run()
         }
+        self.nodes.withLock { $0[name] = Running(task: task, node: node) }
+        let isReady = await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                await node.waitUntilReady()
+                return true
+            }
+            group.addTask {
+                for await _ in ends {}
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+        try Task.checkCancellation()
+        if !isReady { try await task.value }
     }
 
     /// Kills a node and all its pods, as a machine that loses power; its Node object stays.

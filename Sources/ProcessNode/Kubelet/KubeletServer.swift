@@ -51,17 +51,31 @@ struct KubeletServer: Sendable {
             },
             logger: logger
         )
-        // Cancelled, it would drop connections that have just been accepted, which traps; so it is shut down instead.
-        var configuration = ServiceGroupConfiguration(services: [application], logger: logger)
-        configuration.maximumGracefulShutdownDuration = .seconds(1)
-        let group = ServiceGroup(configuration: configuration)
-        // Not structured: neither cancellation nor the node's own shutdown may reach it directly; awaited right here.
-        let task = Task.detached { try await group.run() }
-        try await withTaskCancellationHandler {
-            try await task.value
-        } onCancel: {
-            Task { await group.triggerGracefulShutdown() }
+        // Cancelled, it would drop connections that have just been accepted, which traps; so it is shut down instead,
+        // and connections that a client neither uses nor closes are left behind after a while.
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: [application], logger: logger))
+        let (outcome, ended) = AsyncStream<Result<Void, any Error>>.makeStream(bufferingPolicy: .bufferingOldest(1))
+        // Not structured: neither cancellation nor the node's own shutdown may reach it directly.
+        Task.detached {
+            do {
+                try await group.run()
+                ended.yield(.success(()))
+            } catch {
+                ended.yield(.failure(error))
+            }
         }
+        let first = await withTaskCancellationHandler {
+            // Not structured: a cancelled task could not wait for the end.
+            await Task.detached { await outcome.first { _ in true } }.value
+        } onCancel: {
+            // Not structured: handlers cannot wait.
+            Task {
+                await group.triggerGracefulShutdown()
+                try? await Task.sleep(for: .seconds(1))
+                ended.yield(.success(()))
+            }
+        }
+        try first?.get()
     }
 
     private func router() -> Router<BasicRequestContext> {
