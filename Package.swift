@@ -210,7 +210,10 @@ let package = Package(
         tests("CertificatesTests", ["Certificates", .x509, .asn1, .crypto]),
         tests(
             "OperatorTests",
-            ["Operator", "ClusterPlanning", "KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .logging]
+            [
+                "Operator", "ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesServer",
+                "KubernetesController", "KubernetesClient", "EventLoop", "JSON", "JSONYAML", .logging,
+            ]
         ),
         tests(
             "InstanceTests",

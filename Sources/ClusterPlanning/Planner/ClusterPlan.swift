@@ -84,6 +84,13 @@ public struct RoleChange: Sendable, Hashable {
     public var uid: String
     /// The role.
     public var role: PodRole
+
+    /// Makes a change.
+    public init(instance: String, uid: String, role: PodRole) {
+        self.instance = instance
+        self.uid = uid
+        self.role = role
+    }
 }
 
 /// The numbers of the two budgets.

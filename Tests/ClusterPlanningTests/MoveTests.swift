@@ -1,0 +1,164 @@
+import ClusterPlanning
+import Foundation
+import KubernetesClient
+import PostgresClusterAPI
+import Testing
+
+struct MoveTests {
+    private func announce(_ facts: inout ClusterFacts, _ nodes: String...) {
+        for node in nodes {
+            facts.nodes[node]?.taints = [NodeFacts.Taint(key: "decommission-pending")]
+        }
+        facts.assess()
+    }
+
+    private func isBlocked(_ plan: ClusterPlan, _ reason: ConditionReason) -> Bool {
+        if case .blocked(reason, _) = plan.move { true } else { false }
+    }
+
+    @Test("At rest there is nothing to decide, to write or to ask")
+    func rest() {
+        let result = plan(makeCluster())
+        #expect(result.decision == nil)
+        #expect(result.labels.isEmpty && result.calls.isEmpty && result.evictions.isEmpty)
+        #expect(result.deletions.isEmpty && result.removals.isEmpty)
+        #expect(result.watched == ["orders-1"])
+        #expect(result.status.conditions.isTrue(.ready))
+        #expect(result.status.conditions.isTrue(.readyForEviction))
+    }
+
+    @Test("A leaving or announced node starts a move to the best candidate at once", arguments: [true, false])
+    func begins(isCordoned: Bool) {
+        var facts = makeCluster()
+        if isCordoned { facts.cordon("node-a") } else { self.announce(&facts, "node-a") }
+        let result = plan(facts)
+        #expect(result.status.transition?.phase == .preparing)
+        #expect(result.status.transition?.to == "orders-2")
+        #expect(result.status.transition?.reason == (isCordoned ? .nodeCordoned : .nodeTainted))
+        #expect(result.status.term == 3)
+    }
+
+    @Test("A replica's node is no reason to move the primary")
+    func replicaNode() {
+        var facts = makeCluster()
+        facts.cordon("node-b")
+        #expect(plan(facts).decision == nil)
+        #expect(plan(facts).move == .settled)
+    }
+
+    @Test("Without a fresh node the move waits, and then takes the next best")
+    func waitsForFreshNode() {
+        var facts = makeCluster()
+        self.announce(&facts, "node-a", "node-b", "node-c")
+        let first = plan(facts)
+        #expect(self.isBlocked(first, .waitingForFreshNode))
+        #expect(first.wakeAt == testNow.addingTimeInterval(600))
+        #expect(first.evictions.isEmpty, "there is no better node yet")
+        facts.status = first.status
+        #expect(plan(facts, after: 599).decision == nil)
+        #expect(plan(facts, after: 600).status.transition?.to == "orders-2")
+    }
+
+    @Test("A replica on an announced node is made anew on a fresh one that its volume can be reached from")
+    func bringsFreshNode() {
+        var facts = makeCluster()
+        self.announce(&facts, "node-a", "node-b", "node-c")
+        facts.nodes["node-d"] = NodeFacts(name: "node-d", labels: ["topology.kubernetes.io/zone": "c"])
+        facts.assess()
+        let result = plan(facts)
+        #expect(result.evictions == [PodReference(instance: "orders-3", uid: "uid-3")])
+        #expect(self.isBlocked(result, .waitingForFreshNode))
+        // While it is away, the other one keeps its place.
+        facts.pods["orders-3"] = nil
+        let next = plan(facts)
+        #expect(next.evictions.isEmpty)
+        let desired = next.instances.first { $0.name == "orders-3" }
+        #expect(desired?.createsPod == true)
+        #expect(desired?.createsVolume == false)
+        #expect(desired?.avoidedNodes == ["node-a", "node-b", "node-c"])
+    }
+
+    @Test("A volume that can be reached from no fresh node leads to one more instance instead")
+    func addsInstance() {
+        var facts = makeCluster()
+        self.announce(&facts, "node-a", "node-b", "node-c")
+        facts.nodes["node-d"] = NodeFacts(name: "node-d", labels: ["topology.kubernetes.io/zone": "d"])
+        facts.assess()
+        let result = plan(facts)
+        #expect(result.evictions.isEmpty)
+        #expect(result.status.joining == ["orders-4"])
+        #expect(result.status.lastInstanceNumber == 4)
+    }
+
+    @Test("A hold keeps the primary where it is until shortly before the deadline")
+    func hold() {
+        var facts = makeCluster()
+        facts.hold = "month end"
+        facts.nodes["node-a"]?.annotations[Annotations.evictionDeadline] = "2027-01-15T09:00:00Z"
+        facts.cordon("node-a")
+        let held = plan(facts)
+        #expect(self.isBlocked(held, .held))
+        #expect(held.status.conditions[.readyForEviction]?.reason == .held)
+        #expect(held.wakeAt == testNow.addingTimeInterval(45 * 60))
+        #expect(plan(facts, after: 45 * 60).status.transition != nil)
+    }
+
+    @Test("A terminating primary moves whatever holds it")
+    func lastChance() {
+        var facts = makeCluster()
+        facts.hold = "month end"
+        facts.pods["orders-1"]?.isTerminating = true
+        let result = plan(facts)
+        #expect(result.status.transition?.reason == .podTerminating)
+    }
+
+    @Test("The refusals are in the condition, in the event and in the reason")
+    func explains() {
+        var facts = makeCluster()
+        facts.cordon("node-a")
+        facts.reports["orders-2"]?.isStreaming = false
+        facts.reports["orders-1"]?.currentLSN = LSN(rawValue: 1 << 30)
+        let result = plan(facts)
+        #expect(self.isBlocked(result, .replicaLagging))
+        #expect(result.events.map(\.reason) == ["ReplicaLagging"])
+        let message = result.status.conditions[.readyForEviction]?.message ?? ""
+        #expect(message.contains("orders-2: NotStreaming") && message.contains("orders-3: ReplicaLagging"))
+        facts.status = result.status
+        #expect(plan(facts).events.isEmpty, "people are told once")
+    }
+
+    @Test("Only so many clusters move at once, and so many primaries go to one node")
+    func bounds() {
+        var facts = makeCluster()
+        self.announce(&facts, "node-a")
+        facts.otherTransitions = 50
+        #expect(self.isBlocked(plan(facts), .tooManyMoves))
+        facts.otherTransitions = 0
+        facts.primariesPerNode = ["node-b": 50, "node-c": 50]
+        #expect(self.isBlocked(plan(facts), .freshNodesFull))
+        facts.cordon("node-a")
+        #expect(plan(facts).status.transition != nil, "a node that leaves now does not wait for that")
+    }
+
+    @Test("A single instance gets a second one to move to, which then stays alone")
+    func surge() {
+        var facts = makeCluster()
+        facts.spec.instances = 1
+        facts.status.members = ["orders-1"]
+        for name in ["orders-2", "orders-3"] {
+            facts.pods[name] = nil
+            facts.volumes[name] = nil
+        }
+        facts.cordon("node-a")
+        let added = plan(facts)
+        #expect(added.status.joining == ["orders-4"])
+        // Moved: the old one, on the worst node, is the one to go.
+        var moved = makeCluster()
+        moved.spec.instances = 1
+        moved.status.members = ["orders-1", "orders-2"]
+        moved.pods["orders-3"] = nil
+        moved.volumes["orders-3"] = nil
+        moved.cordon("node-b")
+        #expect(plan(moved).status.members == ["orders-1"])
+    }
+}
