@@ -231,7 +231,7 @@ let package = Package(
             "ProcessNodeTests",
             [
                 "ProcessNode", "KubernetesServer", "KubernetesClient", "EventLoop", "HTTPClient", "JSON", .logging,
-                .nioCore, .nioPosix,
+                .nioCore, .nioPosix, .serviceLifecycle,
             ]
         ),
         tests(

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import JSON
 import KubernetesClient
+import ServiceLifecycle
 import Testing
 
 @testable import ProcessNode
@@ -317,6 +318,131 @@ struct ProcessNodeTests {
                 #expect(pod["metadata"]?["uid"] == before["metadata"]?["uid"])
                 try await fixture.delete("p", grace: 0)
             }
+        }
+    }
+}
+
+/// Volumes, with the scheduler and the volume binder of the embedded server.
+@Suite(.timeLimit(.minutes(3)))
+struct VolumeTests {
+    private static func claim(_ name: String) -> JSONValue {
+        [
+            "metadata": ["name": .string(name), "namespace": "default"],
+            "spec": ["accessModes": ["ReadWriteOnce"], "resources": ["requests": ["storage": "1Gi"]]],
+        ]
+    }
+
+    private static func pod(_ name: String, script: String, node: String? = nil) -> JSONValue {
+        var spec: JSONValue = [
+            "terminationGracePeriodSeconds": 1,
+            "securityContext": ["runAsUser": 5432],
+            "containers": [
+                [
+                    "name": "main", "image": "any", "command": ["sh", "-c", .string(script)],
+                    "volumeMounts": [["name": "data", "mountPath": "/var/lib/app"]],
+                    "securityContext": ["readOnlyRootFilesystem": true],
+                ]
+            ],
+            "volumes": [["name": "data", "persistentVolumeClaim": ["claimName": "data"]]],
+        ]
+        if let node { spec["nodeName"] = .string(node) }
+        return ["metadata": ["name": .string(name), "namespace": "default"], "spec": spec]
+    }
+
+    private static let forever = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
+
+    @Test func volumeFollowsItsPodToAnotherNodeOfTheZoneAndGoesWithItsClaim() async throws {
+        try await NodeFixture.run { fixture in
+            try await fixture.withNode("node-a", zone: "zone-a") { _ in
+                _ = try await fixture.client.createObject(PersistentVolumeClaim.resourceType, Self.claim("data"))
+                _ = try await fixture.client.createObject(
+                    Pod.resourceType,
+                    Self.pod("p", script: "echo kept > /var/lib/app/file; " + Self.forever)
+                )
+                try await fixture.wait(for: "p", "became ready") { $0.isReady }
+                let volumes = try await fixture.client.list(PersistentVolume.self).items
+                let zone = volumes.first?.spec?.nodeAffinity?.required?.nodeSelectorTerms.first?.matchExpressions?.first
+                #expect(zone?.values == ["zone-a"])
+
+                // While it is in use here, nobody else gets it.
+                try await fixture.withNode("node-a2", zone: "zone-a") { _ in
+                    _ = try await fixture.client.createObject(
+                        Pod.resourceType,
+                        Self.pod("q", script: "cat /var/lib/app/file; " + Self.forever, node: "node-a2")
+                    )
+                    try await fixture.wait(for: "q", "waited for the volume") {
+                        $0.containerStatus["state"]?["waiting"]?["message"]?.stringValue?.contains("in use") == true
+                    }
+                    try await fixture.delete("p")
+                    try await fixture.wait(for: "q", "became ready") { $0.isReady }
+                    try await eventually { try await fixture.log("q").text == "kept\n" }
+
+                    try await fixture.delete("q")
+                    try await eventually { try await fixture.pod("q") == nil }
+                    try await fixture.client.delete(PersistentVolumeClaim.self, "data", namespace: "default")
+                    try await eventually { try await fixture.client.list(PersistentVolume.self).items.isEmpty }
+                    #expect(try FileSystem.names(in: fixture.directory + "/data/volumes").isEmpty)
+                }
+            }
+        }
+    }
+
+    @Test func volumeIsNotMountedInAnotherZone() async throws {
+        try await NodeFixture.run { fixture in
+            try await fixture.withNode("node-a", zone: "zone-a") { _ in
+                _ = try await fixture.client.createObject(PersistentVolumeClaim.resourceType, Self.claim("data"))
+                _ = try await fixture.client.createObject(Pod.resourceType, Self.pod("p", script: Self.forever))
+                try await fixture.wait(for: "p", "became ready") { $0.isReady }
+                try await fixture.delete("p")
+                try await eventually { try await fixture.pod("p") == nil }
+            }
+            try await fixture.withNode("node-b", zone: "zone-b") { _ in
+                _ = try await fixture.client.createObject(
+                    Pod.resourceType,
+                    Self.pod("q", script: Self.forever, node: "node-b")
+                )
+                try await fixture.wait(for: "q", "was refused the volume") {
+                    $0.containerStatus["state"]?["waiting"]?["message"]?.stringValue?.contains("cannot be attached")
+                        == true
+                }
+            }
+        }
+    }
+
+    @Test func nodeShutdownEndsPodsWithoutDeletingThem() async throws {
+        try await NodeFixture.run { fixture in
+            let bubblewrap = ContainerRuntime.findBubblewrap()
+            #expect(bubblewrap != nil)
+            var configuration = ProcessNodeConfiguration(
+                name: "node-a",
+                zone: "zone-a",
+                dataDirectory: fixture.directory
+            )
+            configuration.podCIDR = "127.\(Int.random(in: 128...250)).\(Int.random(in: 1...250)).0/24"
+            let node = ProcessNode(
+                configuration: configuration,
+                kubernetes: fixture.configuration,
+                eventLoop: fixture.eventLoop,
+                logger: fixture.logger
+            )
+            let group = ServiceGroup(
+                configuration: ServiceGroupConfiguration(services: [node], logger: fixture.logger)
+            )
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { try await group.run() }
+                await node.waitUntilReady()
+                try await fixture.createPod("p", script: Self.forever)
+                try await fixture.wait(for: "p", "became ready") { $0.isReady }
+                await group.triggerGracefulShutdown()
+                try await tasks.next()
+            }
+            let pod = try #require(try await fixture.pod("p"))
+            #expect(pod["metadata"]?["deletionTimestamp"] == nil)
+            #expect(pod.phase == "Failed")
+            #expect(pod["status"]?["reason"]?.stringValue == "Terminated")
+            #expect(pod.containerStatus["state"]?["terminated"]?["exitCode"]?.intValue == 0)
+            let state = try await fixture.client.get(Node.self, "node-a")
+            #expect(state.status?.conditions?.first { $0.type == "Ready" }?.status == "False")
         }
     }
 }
