@@ -312,9 +312,10 @@ actor TransferEngine {
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CIPHER, CURLE_SSL_ISSUER_ERROR:
             .tlsFailed
         case CURLE_OPERATION_TIMEDOUT: .timedOut
-        case CURLE_UNSUPPORTED_PROTOCOL, CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING, CURLE_HTTP2:
+        case CURLE_UNSUPPORTED_PROTOCOL, CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING:
             .malformedResponse
         case CURLE_OUT_OF_MEMORY, CURLE_FAILED_INIT: .internalFailure
+        // CURLE_HTTP2 too: that is how libcurl tells of a connection that the server closed in the middle of a frame.
         default: .connectionLost
         }
     }

@@ -89,7 +89,9 @@ extension Planning {
         case .moving: set(.readyForEviction, false, .moving, "the primary moves")
         case .blocked(let reason, let message):
             if self.status.conditions[.readyForEviction]?.reason != reason {
-                self.plan.events.append(PlannedEvent(warning: reason.rawValue, message))
+                self.plan.events.append(
+                    PlannedEvent(warning: "MoveBlocked", SchemaLimits.cut("\(reason.rawValue): \(message)"))
+                )
             }
             set(.readyForEviction, false, reason, message)
         }
