@@ -120,7 +120,7 @@ struct MoveTests {
         facts.reports["orders-1"]?.currentLSN = LSN(rawValue: 1 << 30)
         let result = plan(facts)
         #expect(self.isBlocked(result, .replicaLagging))
-        #expect(result.events.map(\.reason) == ["ReplicaLagging"])
+        #expect(result.events.map(\.reason) == ["MoveBlocked"])
         let message = result.status.conditions[.readyForEviction]?.message ?? ""
         #expect(message.contains("orders-2: NotStreaming") && message.contains("orders-3: ReplicaLagging"))
         facts.status = result.status

@@ -163,7 +163,7 @@ struct SwitchoverTests {
                 }
                 try await fixture.waitFor("orders", "the event") { _ in
                     let events = try await fixture.client.list(Event.self, namespace: namespace).items
-                    return events.contains { $0.reason == "ReplicaLagging" }
+                    return events.contains { $0.reason == "MoveBlocked" }
                 }
                 // As soon as one has caught up, the move goes on.
                 fixture.instances.setLag(0, of: ObjectKey(namespace: namespace, name: "orders-3"))
