@@ -10,6 +10,7 @@ struct Main: AsyncParsableCommand {
             UpCommand.self,
             ServerCommand.self,
             NodeCommand.self,
+            DemoCommand.self,
         ]
     )
 }
