@@ -34,7 +34,7 @@ struct DemoCluster: Sendable {
     func pod(_ instance: String) async throws -> Pod? {
         do {
             return try await self.client.get(Pod.self, instance, namespace: self.namespace)
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return nil
         }
     }

@@ -175,9 +175,12 @@ struct DemoStory: Sendable {
         let number = writer.current.lastAttempt
         let here = pod.status?.podIP ?? ""
         try await self.narrator.wait(for: "\(instance) to stream") {
-            let rows = await self.newestRow(at: here, writer.configuration)
-            guard let rows, rows >= number else { return DemoLook<Void>.notYet("its newest row is behind") }
-            return .found(())
+            do {
+                let newest = try await self.newestRow(at: here, writer.configuration)
+                return newest >= number ? DemoLook.found(()) : .notYet("it has not got the newest rows")
+            } catch {
+                return .notYet("\(error)")
+            }
         }
         self.narrator.step("\(instance) streams again, on \(pod.nodeName), with the volume it had")
         _ = try await cluster.waitUntilReady(self.narrator)
@@ -235,16 +238,15 @@ struct DemoStory: Sendable {
         return labels["topology.kubernetes.io/zone"] ?? ""
     }
 
-    private func newestRow(at address: String, _ configuration: PostgresConfiguration) async -> Int64? {
+    private func newestRow(at address: String, _ configuration: PostgresConfiguration) async throws -> Int64 {
         var direct = configuration
         direct.hostaddr = address
-        return try? await PostgresConnection.withConnection(direct, eventLoop: self.playground.eventLoop) {
-            connection in
+        return try await PostgresConnection.withConnection(direct, eventLoop: self.playground.eventLoop) { connection in
             let rows = try await connection.query(
                 "SELECT max(sequence) AS newest FROM drover_workload WHERE writer = 'demo' AND pg_is_in_recovery()",
                 timeout: .seconds(5)
             )
-            return rows.first?.value("newest", as: Int64.self)
+            return rows.first?.value("newest", as: Int64.self) ?? 0
         }
     }
 }

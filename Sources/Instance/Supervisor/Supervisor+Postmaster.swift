@@ -124,7 +124,9 @@ extension Supervisor {
         self.state = .starting
         let program = Processes.Program(
             path: self.programs + "/postgres",
-            arguments: ["-D", layout.data],
+            // The address is this pod's: what a file from the last life says is the address of another pod, and it cannot
+            // be changed by a reload once the cluster has been read and the file written anew.
+            arguments: ["-D", layout.data, "-c", "listen_addresses=\(self.configuration.podIP)"],
             environment: self.environment
         )
         let id = try await self.processes.start(program) { [weak self] exit in
