@@ -90,8 +90,10 @@ public final class Writer: Sendable {
 
     /// Writes until the task is cancelled.
     ///
-    /// What was under way then counts as failed, not as acknowledged.
+    /// What was under way then counts as failed, not as acknowledged. May be called again when it has ended; the time
+    /// in between counts as no gap.
     public func run() async {
+        self.report.withLock { $0.lastAcknowledgement = nil }
         while !Task.isCancelled {
             do throws(PostgresError) {
                 let connection = try await PostgresConnection.connect(self.configuration, eventLoop: self.eventLoop)
