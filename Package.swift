@@ -193,7 +193,10 @@ let package = Package(
         ),
         tests(
             "KubernetesControllerTests",
-            ["KubernetesController", "KubernetesClient", "KubernetesServer", "ScriptedServer", "EventLoop", "JSON", .logging]
+            [
+                "KubernetesController", "KubernetesClient", "KubernetesServer", "ScriptedServer", "EventLoop", "JSON",
+                .logging,
+            ]
         ),
         tests(
             "PostgresClusterAPITests",
@@ -202,11 +205,15 @@ let package = Package(
         tests(
             "InstanceAPITests",
             [
-                "InstanceAPI", "PostgresClusterAPI", "Certificates", "HTTPClient", "EventLoop", "JSON", .nioCore, .nioPosix,
+                "InstanceAPI", "PostgresClusterAPI", "Certificates", "HTTPClient", "EventLoop", "JSON", .nioCore,
+                .nioPosix,
                 .nioHTTP1, .nioSSL,
             ]
         ),
-        tests("ClusterPlanningTests", ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]),
+        tests(
+            "ClusterPlanningTests",
+            ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]
+        ),
         tests("CertificatesTests", ["Certificates", .x509, .asn1, .crypto]),
         tests(
             "OperatorTests",

@@ -25,7 +25,9 @@ final class Playground: Sendable {
     private let nodeNames = Lock<[String]>([])
     private let operatorProcess = Lock<ChildProcess?>(nil)
 
-    fileprivate init(directory: String, kubeconfig: String, namespace: String, suffix: String, eventLoop: EventLoop) throws {
+    fileprivate init(directory: String, kubeconfig: String, namespace: String, suffix: String, eventLoop: EventLoop)
+        throws
+    {
         self.directory = directory
         self.kubeconfig = kubeconfig
         self.namespace = namespace
@@ -129,10 +131,12 @@ final class Playground: Sendable {
     /// The last lines of every log, for a test that failed.
     func logs() -> String {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: self.directory)) ?? []
-        return names.filter { $0.hasSuffix(".log") }.sorted().map { name in
-            let text = (try? String(contentsOfFile: "\(self.directory)/\(name)", encoding: .utf8)) ?? ""
-            return "---- \(name)\n" + text.split(separator: "\n").suffix(40).joined(separator: "\n")
-        }.joined(separator: "\n")
+        return names.filter { $0.hasSuffix(".log") }.sorted()
+            .map { name in
+                let text = (try? String(contentsOfFile: "\(self.directory)/\(name)", encoding: .utf8)) ?? ""
+                return "---- \(name)\n" + text.split(separator: "\n").suffix(40).joined(separator: "\n")
+            }
+            .joined(separator: "\n")
     }
 
     // MARK: Waiting
@@ -223,11 +227,13 @@ final class Playground: Sendable {
     }
 
     func pods(of cluster: String) async throws -> [Pod] {
-        try await self.client.list(
-            Pod.self,
-            namespace: self.namespace,
-            selector: Selector(labels: [Labels.cluster: cluster])
-        ).items
+        try await self.client
+            .list(
+                Pod.self,
+                namespace: self.namespace,
+                selector: Selector(labels: [Labels.cluster: cluster])
+            )
+            .items
     }
 
     func primary(of cluster: String) async throws -> (instance: String, node: String) {

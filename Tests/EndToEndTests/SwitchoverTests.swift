@@ -85,9 +85,10 @@ struct SwitchoverTests {
                 try await self.waitUntilMoved(playground, "orders", off: first.node)
                 try await playground.eventually("the node's reply is true") {
                     let node = try await playground.client.get(Node.self, first.node)
-                    let reply = node.metadata.annotations?[Annotations.evictionStatus].flatMap {
-                        try? JSONValue(parsing: $0)
-                    }
+                    let reply = node.metadata.annotations?[Annotations.evictionStatus]
+                        .flatMap {
+                            try? JSONValue(parsing: $0)
+                        }
                     return node.metadata.annotations?[Annotations.evictionReady] == "true"
                         && reply?["primaries"]?.intValue == 0
                 }
@@ -144,7 +145,9 @@ struct SwitchoverTests {
 
                 // Little lag: the switchover begins, and waits for replay. It is taken back by the uncordon.
                 try await playground.cordon(node)
-                _ = try await playground.watchCluster("orders") { $0.status?.transition?.phase == .preparing ? true : nil }
+                _ = try await playground.watchCluster("orders") {
+                    $0.status?.transition?.phase == .preparing ? true : nil
+                }
                 try await playground.cordon(node, false)
                 _ = try await playground.watchCluster("orders") { $0.status?.transition == nil ? true : nil }
                 #expect(try await playground.cluster("orders").status?.primary == primary)
