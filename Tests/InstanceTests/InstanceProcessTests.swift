@@ -166,7 +166,7 @@ struct InstanceProcessTests {
 
     @Test
     func theWatchdogStopsPostgresWhenTheSupervisorIsFrozen() async throws {
-        try await TestCluster.running(leaseSeconds: 5) { cluster in
+        try await TestCluster.running(leaseSeconds: 6) { cluster in
             try await cluster.bootstrap()
             let postmaster = try #require(cluster.postmaster("db-1"))
             try cluster.signal("db-1", SIGSTOP)
@@ -199,7 +199,7 @@ struct InstanceProcessTests {
 
     @Test
     func aPrimaryWithoutTheAPIStopsInTime() async throws {
-        try await TestCluster.running(leaseSeconds: 5) { cluster in
+        try await TestCluster.running(leaseSeconds: 6) { cluster in
             try await cluster.bootstrap()
             await cluster.kubernetes.goDown()
             try await cluster.wait("db-1", "standby") { $0.role == .replica && $0.lease == nil }
@@ -210,7 +210,7 @@ struct InstanceProcessTests {
 
     @Test
     func aDivergedPrimaryIsRewound() async throws {
-        try await TestCluster.running(leaseSeconds: 5) { cluster in
+        try await TestCluster.running(leaseSeconds: 6) { cluster in
             try await cluster.bootstrapTwo()
             _ = try await cluster.asApplication("db-1", "create table t (n int)")
             let end = try await cluster.query("db-1", "select pg_current_wal_lsn() as lsn").first?["lsn"]
@@ -274,6 +274,38 @@ struct InstanceProcessTests {
             )
             try await cluster.waitFor("the end of the pod") { !cluster.isRunning("db-1") }
             try await cluster.waitForCount("db-2", 0)
+        }
+    }
+
+    @Test
+    func aStandbyThatLacksTheLastRecordDoesNotPromote() async throws {
+        try await TestCluster.running { cluster in
+            try await cluster.bootstrapTwo()
+            cluster.kill("db-2")
+            _ = try await cluster.asApplication("db-1", "create table t (n int)")
+            let answer = try await cluster.client.demote(
+                cluster.endpoint("db-1"),
+                DemoteRequest(term: 1, deadlineMilliseconds: 20_000)
+            )
+            cluster.kill("db-1")
+            await cluster.decide(term: 2, primary: "db-2", members: ["db-1", "db-2"])
+            try cluster.start("db-2")
+            // Level-triggered it finds the Lease free, and what it must have replayed on it.
+            try await cluster.wait("db-2", "held back", seconds: 90) {
+                $0.problem?.message.contains("ReplayBehind") == true
+            }
+            let rows = try await cluster.query("db-2", "select pg_is_in_recovery()::text as r")
+            #expect(rows.first?["r"] == "true")
+            do {
+                _ = try await cluster.client.promote(
+                    cluster.endpoint("db-2"),
+                    PromoteRequest(term: 2, attempt: 1, minimumLSN: answer.shutdownLSN),
+                    timeout: .seconds(30)
+                )
+                Issue.record("promoted without the last record")
+            } catch let error as InstanceClientError {
+                #expect(error.reason == .replayBehind)
+            }
         }
     }
 

@@ -168,6 +168,15 @@ package struct ServerSettings: Sendable, Hashable {
         ]
     }
 
+    /// The two lines that change with a pod's address and with the primary.
+    package func connectionLines() throws(RenderError) -> String {
+        let upstream = self.upstream.map { self.connectionString(to: $0) } ?? ""
+        guard let address = Self.quote(self.listenAddress), let conninfo = Self.quote(upstream) else {
+            throw .badValue(name: "primary_conninfo")
+        }
+        return "listen_addresses = \(address)\nprimary_conninfo = \(conninfo)\n"
+    }
+
     /// How a standby, pg_basebackup and pg_rewind reach another instance: by address, with its name verified, and with
     /// the client certificate of `drover_replica`.
     package func connectionString(to upstream: Upstream, database: String? = nil) -> String {

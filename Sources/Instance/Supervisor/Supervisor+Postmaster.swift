@@ -69,10 +69,13 @@ extension Supervisor {
     /// Writes the configuration files.
     /// - Returns: whether any has changed.
     func writeSettings(asPrimary: Bool, isOpen: Bool = true) async throws -> Bool {
-        // Before the cluster was read there is nothing to write but what is there from the last life.
         let data = self.volume.layout.data
         let conf = data + "/postgresql.conf"
-        if self.cluster == nil, await self.volume.exists(data + "/drover.conf") { return false }
+        // Without a spec, or with a bad one, the settings of the last life stay.
+        let isUsable = self.cluster.map { $0.validate().isEmpty } ?? false
+        if !isUsable, await self.volume.exists(data + "/drover.conf") {
+            return try await self.adjustSettings(conf, asPrimary: asPrimary)
+        }
         let control = try await self.volume.controlFile()
         let settings = self.settings(asPrimary: asPrimary, limits: control?.limits)
         var hasChanged = try await self.volume.update(conf, to: settings.postgresqlConf())
@@ -87,8 +90,30 @@ extension Supervisor {
         if try await self.volume.update(data + "/postgresql.auto.conf", to: "# Not used under Drover.\n") {
             hasChanged = true
         }
-        _ = try await self.volume.update(data + "/drover.conf", to: "# The settings of this directory are Drover's.\n")
+        if isOpen {
+            // From now on there are settings to fall back on.
+            _ = try await self.volume.update(
+                data + "/drover.conf",
+                to: "# The settings of this directory are Drover's.\n"
+            )
+        }
         return hasChanged
+    }
+
+    /// Keeps the settings as they are but for where PostgreSQL listens and whom it follows.
+    ///
+    /// A pod's address changes, and
+    /// nobody is followed whose history was not compared in this life.
+    private func adjustSettings(_ conf: String, asPrimary: Bool) async throws -> Bool {
+        let settings = self.settings(asPrimary: asPrimary, limits: nil)
+        let lines = try await self.volume.readText(conf).split(separator: "\n", omittingEmptySubsequences: false)
+        let kept = lines.filter {
+            !$0.hasPrefix("listen_addresses ") && !$0.hasPrefix("primary_conninfo ") && !$0.isEmpty
+        }
+        return try await self.volume.update(
+            conf,
+            to: kept.joined(separator: "\n") + "\n" + settings.connectionLines()
+        )
     }
 
     /// Writes changed settings and has PostgreSQL read them.
@@ -339,7 +364,10 @@ extension Supervisor {
         self.facts = facts
         self.postmaster?.accepts = true
         if self.state == .starting || (self.state == .stopped && self.postmaster != nil) { self.state = .running }
-        if isNews { self.kicks.kick() }
+        if isNews {
+            self.slotsAreDue = true
+            self.kicks.kick()
+        }
         self.publish()
     }
 }

@@ -115,6 +115,18 @@ extension Supervisor {
         self.publish()
     }
 
+    /// Takes the Lease if this instance has what the last primary left: its data must not be missing anything.
+    func takeLeaseChecked(term: Int) async throws {
+        if let postmaster = self.postmaster, !postmaster.isPrimary, !postmaster.accepts {
+            throw InstanceAPIError(.busy, "PostgreSQL is still starting")
+        }
+        let isStandby = self.postmaster.map { !$0.isPrimary } ?? false
+        try await self.takeLease(term: term) { lease in
+            // One that goes on in its own term has written that LSN itself.
+            if isStandby { try await self.waitForReplay(to: lease.shutdownLSN) }
+        }
+    }
+
     /// The promote file and SIGUSR1 are what `pg_promote` does, without a connection slot that might be missing.
     private func leaveRecovery(_ postmaster: Postmaster) async throws {
         try await self.volume.touch(self.volume.layout.promoteFile)

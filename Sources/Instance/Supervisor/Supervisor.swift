@@ -238,7 +238,7 @@ package actor Supervisor {
             if self.disk.note(term: term) { try await self.saveState() }
         case .takeLease(let term):
             do {
-                try await self.takeLease(term: term)
+                try await self.takeLeaseChecked(term: term)
             } catch let error as DirectoryError {
                 // For now nothing is known about the Lease, and without it there is a standby to start.
                 self.leaseUnknownUntil = .now + .seconds(1)
