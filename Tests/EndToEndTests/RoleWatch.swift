@@ -108,7 +108,8 @@ final class EvictionHammer: Sendable {
                     case .tooManyRequests:
                         state.refused += 1
                         if role == "master" { state.refusedOfPrimary += 1 }
-                    case .cancelled: break
+                    // No answer at all says nothing about budgets.
+                    case .cancelled, .unreachable, .timeout: break
                     default: state.other.append("\(error)")
                     }
                 }
