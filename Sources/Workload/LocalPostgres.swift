@@ -37,6 +37,12 @@ public actor LocalPostgres {
     /// What the server says.
     public nonisolated var logFile: String { self.directory + "/postgres.log" }
 
+    /// Removes a directory with all that is in it.
+    public static func removeDirectory(_ directory: String, eventLoop: EventLoop) async {
+        let process = try? await ChildProcess.start(["rm", "-rf", "--", directory], eventLoop: eventLoop)
+        _ = await process?.wait()
+    }
+
     /// Names a server; nothing is done yet.
     /// - Parameters:
     ///   - directory: an absolute path that exists, or can be made in one step.
@@ -156,18 +162,29 @@ public actor LocalPostgres {
     /// Ends the server at once and removes everything of it.
     public func remove() async {
         try? await self.stop(.immediate)
-        try? await self.runTool(["rm", "-rf", self.directory])
+        await Self.removeDirectory(self.directory, eventLoop: self.eventLoop)
     }
 
     /// Reads the cluster state from the control file: 1 is "shut down", 2 "shut down in recovery", 6 "in production".
     public nonisolated func controlState() -> UInt32? {
-        var bytes = [UInt8](repeating: 0, count: 20)
+        // system_identifier 8 bytes, pg_control_version 4, catalog_version_no 4, state 4.
+        self.controlFile(at: 16, count: 4).map { UInt32($0) }
+    }
+
+    /// Reads from the control file where the newest checkpoint record begins.
+    public nonisolated func checkpointLSN() -> UInt64? {
+        // After the state: padding 4, time 8, checkPoint 8.
+        self.controlFile(at: 32, count: 8)
+    }
+
+    private nonisolated func controlFile(at offset: Int, count: Int) -> UInt64? {
+        var bytes = [UInt8](repeating: 0, count: 64)
         let descriptor = unsafe open(self.dataDirectory + "/global/pg_control", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         guard unsafe Glibc.read(descriptor, &bytes, bytes.count) == bytes.count else { return nil }
-        // system_identifier 8 bytes, pg_control_version 4, catalog_version_no 4, state 4; in the machine's byte order.
-        return (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[16 + $1]) << (8 * UInt32($1)) }
+        // In the machine's byte order, which is little-endian wherever this runs.
+        return (0..<count).reduce(UInt64(0)) { $0 | UInt64(bytes[offset + $1]) << (8 * UInt64($1)) }
     }
 
     // MARK: Using

@@ -11,6 +11,7 @@ struct Main: AsyncParsableCommand {
             ServerCommand.self,
             NodeCommand.self,
             DemoCommand.self,
+            BenchCommand.self,
         ]
     )
 }
