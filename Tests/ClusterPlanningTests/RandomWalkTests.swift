@@ -9,7 +9,7 @@ import Testing
 struct RandomWalkTests {
     @Test(
         "Whatever happens, there are no two masters, nothing is lost and no one is evicted who must not be",
-        arguments: 0..<60
+        arguments: 0..<100
     )
     func walk(seed: Int) throws {
         var world = World(seed: UInt64(seed))
@@ -69,20 +69,29 @@ struct World {
     private mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self.random) < percent }
 
     mutating func step() {
-        switch Int.random(in: 0..<14, using: &self.random) {
-        case 0...4: self.operate(mayDie: true)
-        case 5, 6: self.finishCall(mayFail: true)
-        case 7: self.disruptionController()
-        case 8: self.evict(["orders-1", "orders-2", "orders-3"].randomElement(using: &self.random) ?? "orders-1")
-        case 9:
-            let node = ["node-a", "node-b", "node-c"].randomElement(using: &self.random) ?? "node-a"
-            let isCordoned = self.facts.nodes[node]?.isUnschedulable ?? false
-            self.facts.cordon(node, !isCordoned && !self.facts.nodes.values.contains { $0.isUnschedulable })
-        case 10: self.write()
-        case 11: self.forget()
-        case 12: self.clock += Double.random(in: 0...4, using: &self.random)
-        default: self.instances()
+        // Weighted so that most switchovers get somewhere before the next thing goes wrong.
+        switch Int.random(in: 0..<100, using: &self.random) {
+        case 0..<40: self.operate(mayDie: true)
+        case 40..<60: self.finishCall(mayFail: true)
+        case 60..<70: self.disruptionController()
+        case 70..<80: self.instances()
+        case 80..<86: self.write()
+        case 86..<90: self.clock += Double.random(in: 0...3, using: &self.random)
+        case 90..<94: self.evict(["orders-1", "orders-2", "orders-3"].randomElement(using: &self.random) ?? "orders-1")
+        case 94, 95: self.turnNode()
+        case 96: self.crash(["orders-1", "orders-2", "orders-3"].randomElement(using: &self.random) ?? "orders-1")
+        default: self.forget()
         }
+    }
+
+    /// Cordons the primary's node mostly, one node at a time, and lets it come back later.
+    private mutating func turnNode() {
+        if let cordoned = self.facts.nodes.values.first(where: { $0.isUnschedulable })?.name {
+            if self.chance(15) { self.facts.cordon(cordoned, false) }
+            return
+        }
+        let any = ["node-a", "node-b", "node-c"].randomElement(using: &self.random) ?? "node-a"
+        self.facts.cordon(self.chance(70) ? self.facts.primaryPod?.node ?? any : any)
     }
 
     mutating func calm() {
@@ -211,6 +220,16 @@ struct World {
         if name == self.facts.status.primary, self.facts.isPrimaryServing, pod.role == .master {
             self.violation = "the primary was evicted"
         }
+        self.remove(name)
+    }
+
+    /// A machine that just stops, of an instance that is not primary: nobody asks any budget.
+    private mutating func crash(_ name: String) {
+        guard self.facts.pods[name] != nil, self.roles[name] == .replica else { return }
+        self.remove(name)
+    }
+
+    private mutating func remove(_ name: String) {
         self.facts.pods[name] = nil
         self.facts.reports[name] = nil
         self.running = self.running.filter { $0.key.instance != name }

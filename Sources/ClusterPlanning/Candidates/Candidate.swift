@@ -51,7 +51,7 @@ extension ClusterFacts {
     /// Looks at every instance beside the primary.
     ///
     /// - Parameter now: the wall clock.
-    /// - Returns: what was found.
+    /// - Returns: all but the primary, with the reason that refuses each.
     public func candidates(now: Date) -> [Candidate] {
         let primary = self.status.primary
         let primaryNode = self.primaryPod?.node

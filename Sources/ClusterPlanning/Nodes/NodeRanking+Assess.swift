@@ -8,7 +8,7 @@ extension NodeRanking {
     /// - Parameters:
     ///   - nodes: all nodes of the Kubernetes cluster, because age is relative to the others of the pool.
     ///   - now: the wall clock, which planned evictions are measured by.
-    /// - Returns: what was found.
+    /// - Returns: what was found of each, by name.
     public func assess(_ nodes: some Collection<NodeFacts>, now: Date) -> [String: NodeAssessment] {
         var newest: [String: KubeletVersion] = [:]
         for node in nodes {

@@ -20,7 +20,7 @@ public struct ClusterPlanner: Sendable {
     /// - Parameters:
     ///   - facts: what is observed now.
     ///   - now: the wall clock.
-    /// - Returns: what was found.
+    /// - Returns: what to do now.
     public func plan(_ facts: ClusterFacts, now: Date) -> ClusterPlan {
         var planning = Planning(facts: facts, configuration: self.configuration, now: now)
         planning.run()

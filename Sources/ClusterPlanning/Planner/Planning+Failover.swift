@@ -52,7 +52,7 @@ extension Planning {
     /// - Parameters:
     ///   - excluded: who it must not be.
     ///   - minimum: what it must have, when known.
-    /// - Returns: what was found.
+    /// - Returns: who it is, or nil when nobody may be chosen yet.
     func successor(excluding excluded: String, minimum: LSN?) -> String? {
         var best: (instance: String, timeline: Int64, reach: LSN, rank: NodeRank)?
         for member in self.status.members where member != excluded {

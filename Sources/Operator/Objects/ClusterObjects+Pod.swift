@@ -27,7 +27,7 @@ extension ClusterObjects {
     /// - Parameters:
     ///   - instance: the name.
     ///   - avoided: nodes to stay away from, by name, with the value of their hostname label.
-    /// - Returns: what was found.
+    /// - Returns: the pod, ready to be created.
     func pod(_ instance: String, avoiding avoided: [String: String]) -> JSONValue {
         var labels = self.instanceLabels(instance)
         labels[Labels.role] = PodRole.replica.rawValue
