@@ -53,6 +53,11 @@ final class DemoEvictor: Sendable {
                 options: DeleteOptions(preconditions: preconditions)
             )
         } catch {
+            // A connection that broke says nothing: look whether that very request went through.
+            if error.mayHaveBeenCarriedOut, try await self.isTerminating() {
+                try await self.note(role)
+                return true
+            }
             self.tally.withLock { tally in
                 switch error.code {
                 case .tooManyRequests where role == PodRole.master.rawValue: tally.refusedWhilePrimary += 1
@@ -63,6 +68,16 @@ final class DemoEvictor: Sendable {
             }
             return false
         }
+        try await self.note(role)
+        return true
+    }
+
+    private func isTerminating() async throws -> Bool {
+        guard let pod = try await self.cluster.pod(self.instance), pod.metadata.uid == self.uid else { return true }
+        return pod.metadata.deletionTimestamp != nil
+    }
+
+    private func note(_ role: String) async throws {
         let primary = try await self.cluster.pods()
             .first { $0.roleLabel == PodRole.master.rawValue && $0.isReadyNow }
         self.tally.withLock { tally in
@@ -70,7 +85,6 @@ final class DemoEvictor: Sendable {
             tally.primaryWhenEvicted = primary?.metadata.name
             tally.evictedAt = .now
         }
-        return true
     }
 
     /// Asks until the eviction goes through.
