@@ -50,7 +50,7 @@ public final class Writer: Sendable {
         configuration: PostgresConfiguration,
         eventLoop: EventLoop,
         pause: Duration = .milliseconds(1),
-        retryPause: Duration = .milliseconds(1),
+        retryPause: Duration = .milliseconds(2),
         statementTimeout: Duration = .seconds(5)
     ) {
         self.name = name
