@@ -94,7 +94,7 @@ final class ServiceForwarder: Sendable {
             .serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelInitializer { client in
                 self.accept(client, at: endpoint)
                 return client.eventLoop.makeSucceededVoidFuture()
@@ -124,7 +124,7 @@ final class ServiceForwarder: Sendable {
         ClientBootstrap(group: client.eventLoop)
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .connectTimeout(.seconds(5))
             .connect(host: backend.address, port: backend.port)
             .flatMapThrowing { server in
