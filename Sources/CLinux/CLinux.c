@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -77,6 +80,17 @@ int drover_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); 
 
 int drover_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0);
+}
+
+int drover_parent_user_namespace(pid_t pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
+    int own = open(path, O_RDONLY | O_CLOEXEC);
+    if (own < 0) return -1;
+    int parent = ioctl(own, NS_GET_PARENT);
+    close(own);
+    if (parent >= 0) fcntl(parent, F_SETFD, FD_CLOEXEC);
+    return parent;
 }
 
 int drover_pipe(int *reading, int *writing) {

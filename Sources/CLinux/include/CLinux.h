@@ -39,6 +39,10 @@ int drover_set_process_name(const char *_Nonnull name);
 int drover_pidfd_open(pid_t pid);
 int drover_pidfd_send_signal(int pidfd, int signal);
 
+/* The user namespace that owns the other namespaces of a process whose own user namespace is nested in it, as
+   bubblewrap makes them; -1 with errno when there is none that the caller may see. Close-on-exec. */
+int drover_parent_user_namespace(pid_t pid);
+
 /* pipe2(2), close-on-exec; only the reading end is non-blocking. */
 int drover_pipe(int *_Nonnull reading, int *_Nonnull writing);
 

@@ -17,10 +17,14 @@ actor CommandRunner {
     /// Runs it to its end; nil when it returned 0, else what was wrong.
     func run(_ command: [String], inContainer process: pid_t, timeout: Duration) async -> String? {
         guard let nsenter = Programs.find("nsenter") else { return "nsenter is not installed" }
+        // The namespaces belong to the outer one of the two user namespaces that bubblewrap makes: an ordinary user who
+        // enters the inner one first may not enter them any more.
+        let owner = drover_parent_user_namespace(process)
+        defer { if owner >= 0 { close(owner) } }
         let arguments =
             [
-                nsenter, "--target", "\(process)", "--user", "--preserve-credentials", "--mount", "--pid", "--ipc",
-                "--uts", "--",
+                nsenter, "--target", "\(process)", owner >= 0 ? "--user=/proc/self/fd/3" : "--user",
+                "--preserve-credentials", "--mount", "--pid", "--ipc", "--uts", "--",
             ] + command
         let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
         defer { close(null) }
@@ -28,7 +32,7 @@ actor CommandRunner {
         let code = ContainerRuntime.spawn(
             arguments,
             environment: ["PATH=\(BubblewrapPlan.defaultPath)"],
-            descriptors: [null, null, null],
+            descriptors: [null, null, null] + (owner >= 0 ? [owner] : []),
             pid: &pid
         )
         guard code == 0 else { return unsafe String(cString: strerror(code)) }
