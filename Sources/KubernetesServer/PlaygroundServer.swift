@@ -5,7 +5,7 @@ internal import EventLoop
 internal import Foundation
 internal import HTTPClient
 internal import HummingbirdCore
-internal import HummingbirdHTTP2
+internal import HummingbirdTLS
 internal import JSON
 public import Logging
 internal import protocol NIOCore.Channel
@@ -16,8 +16,10 @@ internal import Synchronization
 
 /// An embedded Kubernetes API server for laptops, tests and CI; not a product.
 ///
-/// It speaks HTTPS (HTTP/2 and HTTP/1.1), keeps its objects in memory, and runs small versions of the controllers a
-/// control plane has. Start it with ``run()``, wait with ``waitUntilListening()``, connect with ``kubeconfig()``.
+/// It speaks HTTPS (HTTP/1.1 only: libcurl 7.88 resets every HTTP/2 stream at its end, and NIO ends a connection with
+/// more than 200 resets in 30 seconds, which Hummingbird cannot change), keeps its objects in memory, and runs small
+/// versions of the controllers a control plane has. Start it with ``run()``, wait with ``waitUntilListening()``, connect
+/// with ``kubeconfig()``.
 public final class PlaygroundServer: Service, Sendable {
     private let configuration: PlaygroundConfiguration
     private let identity: ServerIdentity
@@ -83,7 +85,7 @@ public final class PlaygroundServer: Service, Sendable {
 
     /// Serves until cancelled or shut down, and lets requests under way end in both cases.
     ///
-    /// A cancelled HTTP/2 server traps when another request arrives on an open connection ("Deinited NIOAsyncWriter
+    /// A cancelled server traps when another request arrives on an open connection ("Deinited NIOAsyncWriter
     /// without calling finish()"), so cancellation never reaches it. Connections that a client neither uses nor closes
     /// are left behind after a while.
     private func serve(_ server: any Service) async throws {
@@ -130,7 +132,7 @@ public final class PlaygroundServer: Service, Sendable {
         )
         tls.minimumTLSVersion = .tlsv12
         let edge = HTTPEdge(api: self.api, logger: self.logger)
-        return try HTTPServerBuilder.http2Upgrade(tlsConfiguration: tls)
+        return try HTTPServerBuilder.tls(tlsConfiguration: tls)
             .buildServer(
                 configuration: ServerConfiguration(
                     address: .hostname(self.configuration.host, port: self.configuration.port),

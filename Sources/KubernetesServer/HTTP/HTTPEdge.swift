@@ -68,6 +68,9 @@ struct HTTPEdge: Sendable {
             try await writer.write(response: head, body: body)
         case .stream(let contentType, let timeout, let pieces, let stop):
             channel.closeFuture.whenComplete { _ in stop() }
+            // Hummingbird lets clients close their half; one that does so in the midst of a watch has gone.
+            let handler = ClientLeftHandler(stop)
+            try await channel.pipeline.addHandler(handler, position: .first).get()
             defer { stop() }
             var head = HTTPResponse(status: .ok)
             head.headerFields[.contentType] = contentType
@@ -85,6 +88,23 @@ struct HTTPEdge: Sendable {
                 group.cancelAll()
             }
             try await body.finish(nil)
+            try? await channel.pipeline.removeHandler(handler).get()
         }
+    }
+}
+
+/// Calls a function when the client closes its half of the connection.
+private final class ClientLeftHandler: ChannelInboundHandler, RemovableChannelHandler, Sendable {
+    typealias InboundIn = Any
+
+    private let left: @Sendable () -> Void
+
+    init(_ left: @escaping @Sendable () -> Void) {
+        self.left = left
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, case .inputClosed = event { self.left() }
+        context.fireUserInboundEventTriggered(event)
     }
 }
