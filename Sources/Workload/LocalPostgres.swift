@@ -218,22 +218,27 @@ public actor LocalPostgres {
     }
 
     /// A port that nobody listens on now.
+    ///
+    /// It is below those that the kernel hands out by itself (ip(7), `ip_local_port_range`), so that no connection or
+    /// server of somebody else takes it by chance before it is used.
     public static func freePort() throws(WorkloadError) -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        guard descriptor >= 0 else { throw WorkloadError("no socket: \(unsafe String(cString: strerror(errno)))") }
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = unsafe withUnsafeMutablePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                guard unsafe bind(descriptor, pointer, length) == 0 else { return Int32(-1) }
-                return unsafe getsockname(descriptor, pointer, &length)
+        for _ in 0..<100 {
+            let port = UInt16.random(in: 10_000..<32_000)
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            guard descriptor >= 0 else { throw WorkloadError("no socket: \(unsafe String(cString: strerror(errno)))") }
+            defer { close(descriptor) }
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+            let code = unsafe withUnsafePointer(to: &address) { pointer in
+                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                    unsafe bind(descriptor, pointer, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
             }
+            if code == 0 { return Int(port) }
         }
-        guard code == 0 else { throw WorkloadError("no free port: \(unsafe String(cString: strerror(errno)))") }
-        return Int(UInt16(bigEndian: address.sin_port))
+        throw WorkloadError("no free port between 10000 and 32000")
     }
 
     /// Makes a new directory for temporary files, below `TMPDIR` or `/tmp`.

@@ -123,13 +123,10 @@ struct HTTPClientTests {
     }
 
     @Test func refusedConnectionSaysThatNothingWasSent() async throws {
-        // A port that was free a moment ago.
-        let port = try await ScriptedServer.with { _ in
-        } _: {
-            $0.port
-        }
+        let port = try #require(ReservedPort())
         try await withClient { client in
-            let error = await error { _ = try await client.send(HTTPRequest(url: "http://127.0.0.1:\(port)/")) }
+            let url = "http://127.0.0.1:\(port.number)/"
+            let error = await error { _ = try await client.send(HTTPRequest(url: url)) }
             #expect(error?.code == .connectFailed)
             #expect(error?.requestWasSent == false)
         }

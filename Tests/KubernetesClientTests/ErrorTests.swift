@@ -155,11 +155,9 @@ struct ErrorTests {
     }
 
     @Test func refusedConnectionIsTriedAgainForEveryVerb() async throws {
-        let port = try await ScriptedServer.with { _ in
-        } _: {
-            $0.port
-        }
-        try await withAPIServer(configuring: KubernetesConfiguration(server: "http://127.0.0.1:\(port)")) { _ in
+        let port = try #require(ReservedPort())
+        let configuration = KubernetesConfiguration(server: "http://127.0.0.1:\(port.number)")
+        try await withAPIServer(configuring: configuration) { _ in
         } _: { client in
             let failure = await kubernetesError {
                 _ = try await client.create(Namespace(metadata: ObjectMeta(name: "x")))
