@@ -156,16 +156,24 @@ struct QueryTests {
     }
 
     @Test func cancellingAWaitingCallerLeavesTheRunningQueryAlone() async throws {
-        try await withSession { connection in
-            let running = Task { try await connection.query("SELECT pg_sleep(0.3), 'done' AS word") }
-            while await !connection.isInTransaction { await Task.yield() }
-            let waiting = Task { try await connection.query("SELECT 2") }
-            await Task.yield()
-            waiting.cancel()
-            let failure1 = await postgresError { try await waiting.value }
-            #expect(failure1?.code == .cancelled)
-            let rows = try await running.value
-            #expect(rows[0]["word"] == "done")
+        try await withPostgres { postgres in
+            let configuration = postgres.configuration
+            try await PostgresConnection.withConnection(configuration, eventLoop: postgres.loop) { holder in
+                _ = try await holder.query("SELECT pg_advisory_lock(1)")
+                try await PostgresConnection.withConnection(configuration, eventLoop: postgres.loop) { connection in
+                    // Runs until the other session lets go, however slow the machine is.
+                    let running = Task { try await connection.query("SELECT pg_advisory_lock(1), 'done' AS word") }
+                    while await !connection.isInTransaction { await Task.yield() }
+                    let waiting = Task { try await connection.query("SELECT 2") }
+                    await Task.yield()
+                    waiting.cancel()
+                    let failure = await postgresError { try await waiting.value }
+                    #expect(failure?.code == .cancelled)
+                    _ = try await holder.query("SELECT pg_advisory_unlock(1)")
+                    let rows = try await running.value
+                    #expect(rows[0]["word"] == "done")
+                }
+            }
         }
     }
 
