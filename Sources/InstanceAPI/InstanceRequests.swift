@@ -69,11 +69,16 @@ public struct CheckpointResponse: Codable, Hashable, Sendable {
     public var count: Int
     /// Milliseconds the last one took: what the shutdown checkpoint will take, roughly.
     public var lastMilliseconds: Int64
+    /// The end of the flushed log on a primary, of the replayed log on a standby, asked **after** the checkpoints.
+    ///
+    /// Who waits for a standby to replay so much must not take it from a status, which may be older.
+    public var currentLSN: LSN
 
     /// Makes an answer.
-    public init(count: Int, lastMilliseconds: Int64) {
+    public init(count: Int, lastMilliseconds: Int64, currentLSN: LSN) {
         self.count = count
         self.lastMilliseconds = lastMilliseconds
+        self.currentLSN = currentLSN
     }
 }
 

@@ -64,7 +64,7 @@ import Testing
     @Test func sendsAndReadsEveryRequest() async throws {
         let replies: [String: InstanceServer.Reply] = [
             InstanceAPIPath.prepare: .answer(200, #"{"term":3,"slots":["orders_3"],"replayedLSN":"0/10"}"#),
-            InstanceAPIPath.checkpoint: .answer(200, #"{"count":2,"lastMilliseconds":12}"#),
+            InstanceAPIPath.checkpoint: .answer(200, #"{"count":2,"lastMilliseconds":12,"currentLSN":"0/3000028"}"#),
             InstanceAPIPath.demote: .answer(200, #"{"shutdownLSN":"0/20","timeline":2,"term":3}"#),
             InstanceAPIPath.promote: .answer(
                 200,
@@ -79,7 +79,9 @@ import Testing
             )
             #expect(prepared == PrepareResponse(term: 3, slots: ["orders_3"], replayedLSN: LSN(rawValue: 0x10)))
             let checkpoint = try await client.checkpoint(endpoint, CheckpointRequest(count: 2), timeout: .seconds(30))
-            #expect(checkpoint == CheckpointResponse(count: 2, lastMilliseconds: 12))
+            #expect(
+                checkpoint == CheckpointResponse(count: 2, lastMilliseconds: 12, currentLSN: LSN(rawValue: 0x3000028))
+            )
             let demoted = try await client.demote(endpoint, DemoteRequest(term: 3, deadlineMilliseconds: 28000))
             #expect(demoted == DemoteResponse(shutdownLSN: LSN(rawValue: 0x20), timeline: 2, term: 3))
             let promoted = try await client.promote(

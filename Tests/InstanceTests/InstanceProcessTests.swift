@@ -62,11 +62,15 @@ struct InstanceProcessTests {
                 timeout: .seconds(30)
             )
             #expect(prepared.slots == ["db_1"])
-            _ = try await cluster.client.checkpoint(
+            let written = try await cluster.query("db-1", "select pg_current_wal_lsn() as lsn").first?["lsn"]
+                .flatMap { LSN($0) }
+            let checkpoint = try await cluster.client.checkpoint(
                 cluster.endpoint("db-1"),
                 CheckpointRequest(count: 2),
                 timeout: .seconds(30)
             )
+            // A position from before the checkpoints would let a standby pass that has not replayed what was written.
+            #expect(checkpoint.currentLSN > (try #require(written)))
             _ = try await cluster.asApplication("db-1", "insert into t select generate_series(1, 50)")
 
             let clock = ContinuousClock()

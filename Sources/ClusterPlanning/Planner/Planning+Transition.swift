@@ -63,14 +63,12 @@ extension Planning {
         let prepare = InstanceCall.prepare(instance: candidate, term: self.status.term, slots: others)
         self.call(checkpoint)
         self.call(prepare)
-        guard case .done(let position) = self.facts.calls[checkpoint],
+        guard case .done(let position?) = self.facts.calls[checkpoint],
             self.facts.calls[prepare]?.isDone == true
         else { return }
-        if let position {
-            let replayed = InstanceCall.awaitReplay(instance: candidate, lsn: position)
-            self.call(replayed)
-            guard self.facts.calls[replayed]?.isDone == true else { return }
-        }
+        let replayed = InstanceCall.awaitReplay(instance: candidate, lsn: position)
+        self.call(replayed)
+        guard self.facts.calls[replayed]?.isDone == true else { return }
         self.plan.budgets.isFrozen = true
         guard self.areBudgetsFrozen else { return }
         guard let from = self.facts.pods[transition.from], let to = self.facts.pods[candidate] else { return }

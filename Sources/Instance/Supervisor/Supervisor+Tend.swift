@@ -169,14 +169,13 @@ extension Supervisor {
             throw InstanceAPIError(.notRunning, "PostgreSQL is not ready")
         }
         do {
-            let last = try await self.checkpoints(request.count)
-            return CheckpointResponse(count: request.count, lastMilliseconds: last)
+            return try await self.checkpoints(request.count)
         } catch let error as PostgresError {
             throw InstanceAPIError(.postgresFailed, "\(error)")
         }
     }
 
-    private func checkpoints(_ count: Int) async throws -> Int64 {
+    private func checkpoints(_ count: Int) async throws -> CheckpointResponse {
         try await self.withLocal { connection in
             var last = Duration.zero
             for _ in 0..<count {
@@ -184,7 +183,21 @@ extension Supervisor {
                 _ = try await connection.query("checkpoint", timeout: .seconds(600))
                 last = start.duration(to: .now)
             }
-            return Int64(last / .milliseconds(1))
+            let rows = try await connection.query(
+                """
+                select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+                    else pg_current_wal_flush_lsn() end as lsn
+                """,
+                timeout: .seconds(10)
+            )
+            guard let lsn = rows.first?["lsn"].flatMap({ LSN($0) }) else {
+                throw InstanceAPIError(.postgresFailed, "PostgreSQL does not say where its log ends")
+            }
+            return CheckpointResponse(
+                count: count,
+                lastMilliseconds: Int64(last / .milliseconds(1)),
+                currentLSN: lsn
+            )
         }
     }
 

@@ -34,8 +34,7 @@ struct LiveInstanceAccess: InstanceAccess {
         let endpoint = self.endpoint(target)
         switch call {
         case .checkpoint(_, let count):
-            _ = try await client.checkpoint(endpoint, CheckpointRequest(count: count), timeout: deadline)
-            return try await client.status(of: endpoint).currentLSN
+            return try await client.checkpoint(endpoint, CheckpointRequest(count: count), timeout: deadline).currentLSN
         case .prepare(_, let term, let slots):
             _ = try await client.prepare(endpoint, PrepareRequest(term: term, slots: slots), timeout: deadline)
             return nil
