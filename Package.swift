@@ -100,6 +100,7 @@ let package = Package(
         // What Drover is
         library("PostgresClusterAPI", ["KubernetesClient", "JSON"]),
         library("InstanceAPI", ["HTTPClient", "PostgresClusterAPI", "JSON"]),
+        library("Fence", ["PostgresClusterAPI", "JSON"]),
         library("ClusterPlanning", ["PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]),
         library("Certificates", [.x509, .asn1, .crypto]),
 
@@ -115,7 +116,7 @@ let package = Package(
         library(
             "Instance",
             [
-                "CLinux", "ClusterPlanning", "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "InstanceAPI",
+                "CLinux", "Fence", "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "InstanceAPI",
                 "HTTPClient", "EventLoop", "JSON", .logging, .metrics, .serviceLifecycle, .asyncAlgorithms,
                 .hummingbird, .hummingbirdTLS, .nioSSL, .nioCore, .x509, .asn1, .crypto,
             ]
@@ -210,6 +211,7 @@ let package = Package(
                 .nioHTTP1, .nioSSL,
             ]
         ),
+        tests("FenceTests", ["Fence", "PostgresClusterAPI", "JSON"]),
         tests(
             "ClusterPlanningTests",
             ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]
@@ -225,7 +227,8 @@ let package = Package(
         tests(
             "InstanceTests",
             [
-                "Instance", "InstanceAPI", "PostgresClient", "PostgresClusterAPI", "Certificates", "KubernetesServer",
+                "Instance", "Fence", "InstanceAPI", "PostgresClient", "PostgresClusterAPI", "Certificates",
+                "KubernetesServer",
                 "KubernetesClient", "HTTPClient", "EventLoop", "JSON", .logging,
                 .hummingbird, .nioCore,
             ]

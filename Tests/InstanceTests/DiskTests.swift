@@ -1,4 +1,5 @@
 import EventLoop
+import Fence
 import Foundation
 import PostgresClusterAPI
 import Testing
@@ -88,17 +89,6 @@ struct DiskTests {
         #expect(WALFileName.history(timeline: 10) == "0000000A.history")
         #expect(WALFileName.timeline(ofHistory: "0000000A.history") == 10)
         #expect(WALFileName.timeline(ofHistory: "000000010000000000000001") == nil)
-    }
-
-    @Test
-    func readsHistories() throws {
-        let history = try #require(
-            TimelineHistory(timeline: 3, text: "# old\n1\t0/3000060\tno recovery target specified\n\n2\t0/5000028\tx\n")
-        )
-        #expect(history.end(of: 1) == LSN(rawValue: 0x3000060))
-        #expect(history.end(of: 3) == nil)
-        #expect(history.contains(2) && history.contains(3) && !history.contains(4))
-        #expect(TimelineHistory(timeline: 2, text: "1 nonsense") == nil)
     }
 
     @Test

@@ -1,3 +1,4 @@
+package import Fence
 internal import Foundation
 package import HTTPClient
 internal import InstanceAPI

@@ -1,4 +1,5 @@
 package import EventLoop
+package import Fence
 internal import Foundation
 package import Glibc
 package import PostgresClusterAPI

@@ -1,4 +1,5 @@
 internal import EventLoop
+package import Fence
 internal import JSON
 package import KubernetesClient
 package import Logging

@@ -1,3 +1,4 @@
+package import Fence
 package import PostgresClusterAPI
 
 /// The little that an instance needs from the Kubernetes API: its own PostgresCluster and its own Lease.

@@ -1,4 +1,5 @@
 internal import EventLoop
+package import Fence
 internal import Foundation
 internal import InstanceAPI
 internal import Logging

@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Fence
 internal import Foundation
 internal import InstanceAPI
 internal import Logging
@@ -57,7 +58,7 @@ extension Supervisor {
         }
         let deadline = started + Self.stopAfter(held.duration)
         self.saw(held)
-        self.fence = Fence(lease: held, term: term, deadline: deadline, renewedAt: started)
+        self.fence = HeldLease(lease: held, term: term, deadline: deadline, renewedAt: started)
         do {
             // Without the watchdog nobody would stop PostgreSQL if this process were stopped.
             try await self.watchdog.extend(to: deadline)
@@ -143,7 +144,7 @@ extension Supervisor {
         }
     }
 
-    private func renew(_ fence: Fence) async {
+    private func renew(_ fence: HeldLease) async {
         var next = fence.lease
         next.hold(by: self.holder(fence.term), duration: self.leaseDuration, now: Self.timestamp())
         if self.wantsMoveAnnotation { next.annotate(Annotations.moveRequested, self.graceEndTimestamp) }
@@ -169,7 +170,7 @@ extension Supervisor {
     }
 
     /// Somebody has changed the Lease: it may be a label, or the end.
-    private func reconsider(_ fence: Fence) async {
+    private func reconsider(_ fence: HeldLease) async {
         do {
             guard let lease = try await self.directory.lease() else {
                 // Deleted: nobody else holds it, but nobody sees that we do. Ours until the deadline; make it anew.

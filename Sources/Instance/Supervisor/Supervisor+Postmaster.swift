@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Fence
 internal import Foundation
 internal import InstanceAPI
 internal import Logging

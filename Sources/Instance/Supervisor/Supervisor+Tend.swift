@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Fence
 package import InstanceAPI
 internal import Logging
 internal import PostgresClient

@@ -1,4 +1,5 @@
 package import EventLoop
+internal import Fence
 internal import InstanceAPI
 package import Logging
 internal import PostgresClient
@@ -21,7 +22,7 @@ package actor Supervisor {
     }
 
     /// The Lease, held by this incarnation.
-    struct Fence {
+    struct HeldLease {
         var lease: PrimaryLease
         var term: Int
         var deadline: BootTime
@@ -59,7 +60,7 @@ package actor Supervisor {
     var leaseObservation: LeaseObservation?
     /// The API did not answer when the Lease was to be taken.
     var leaseUnknownUntil: BootTime?
-    var fence: Fence?
+    var fence: HeldLease?
     var postmaster: Postmaster?
     var upstream: RoleFacts.Upstream?
     var upstreamAddress: String?

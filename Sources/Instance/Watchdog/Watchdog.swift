@@ -1,5 +1,6 @@
 internal import CLinux
 internal import EventLoop
+package import Fence
 internal import Glibc
 internal import Logging
 

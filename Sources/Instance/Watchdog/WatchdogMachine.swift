@@ -1,3 +1,5 @@
+package import Fence
+
 /// What the watchdog does when: no clock, no descriptor, no signal inside.
 ///
 ///     guarding --deadline passed--> quitting --a second--> killing --all gone--> guarding (no deadline)

@@ -1,3 +1,5 @@
+package import Fence
+
 /// What the supervisor tells its watchdog, one per packet.
 package enum WatchdogMessage: Sendable, Hashable {
     /// PostgreSQL must have stopped by then, unless another deadline comes first.

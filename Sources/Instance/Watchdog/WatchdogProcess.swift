@@ -1,3 +1,4 @@
+internal import Fence
 internal import Glibc
 
 /// The body of `drover-instance watchdog`: the separate process that stops PostgreSQL when its supervisor cannot.

@@ -43,6 +43,24 @@ package struct HistoryReport: Sendable, Hashable, Codable {
     /// Where its oldest WAL begins; who needs older WAL cannot stream.
     package var oldestWAL: UInt64
     package var promotions: [PersistentState.Promotion]
+
+    package init(
+        term: Int,
+        systemIdentifier: UInt64,
+        history: TimelineHistory,
+        end: UInt64,
+        checkpointTimeline: UInt32,
+        oldestWAL: UInt64,
+        promotions: [PersistentState.Promotion]
+    ) {
+        self.term = term
+        self.systemIdentifier = systemIdentifier
+        self.history = history
+        self.end = end
+        self.checkpointTimeline = checkpointTimeline
+        self.oldestWAL = oldestWAL
+        self.promotions = promotions
+    }
 }
 
 extension JoinVerdict {

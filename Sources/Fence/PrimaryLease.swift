@@ -79,6 +79,11 @@ package struct LeaseObservation: Sendable, Hashable {
     /// Since when it has been like this.
     package var since: BootTime
 
+    package init(lease: PrimaryLease?, since: BootTime) {
+        self.lease = lease
+        self.since = since
+    }
+
     /// The state for a decision.
     ///
     /// `duration` is what the spec wants; the longer of this and the Lease's own counts. `isNewCluster` says whether

@@ -24,6 +24,12 @@ package struct PersistentState: Sendable, Hashable, Codable {
         /// The end of the shutdown checkpoint's record, once known.
         package var shutdownLSN: UInt64?
         package var timeline: UInt32?
+
+        package init(term: Int, shutdownLSN: UInt64? = nil, timeline: UInt32? = nil) {
+            self.term = term
+            self.shutdownLSN = shutdownLSN
+            self.timeline = timeline
+        }
     }
 
     /// The highest term ever seen, in status, Lease or a request.

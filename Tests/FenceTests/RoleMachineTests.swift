@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Instance
+@testable import Fence
 
 @Suite
 struct RoleMachineTests {

@@ -6,6 +6,11 @@ package struct TimelineHistory: Sendable, Hashable, Codable {
         package var timeline: UInt32
         /// The first byte that belongs to the next timeline.
         package var end: UInt64
+
+        package init(timeline: UInt32, end: UInt64) {
+            self.timeline = timeline
+            self.end = end
+        }
     }
 
     package var timeline: UInt32

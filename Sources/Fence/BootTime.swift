@@ -1,5 +1,3 @@
-internal import CLinux
-
 /// An instant of CLOCK_BOOTTIME, in nanoseconds: it goes on while the machine is suspended, and every process of the
 /// machine reads the same.
 package struct BootTime: Sendable, Hashable, Comparable {
@@ -7,10 +5,6 @@ package struct BootTime: Sendable, Hashable, Comparable {
 
     package init(nanoseconds: UInt64) {
         self.nanoseconds = nanoseconds
-    }
-
-    package static var now: BootTime {
-        BootTime(nanoseconds: drover_boot_time_nanoseconds())
     }
 
     package static func < (left: BootTime, right: BootTime) -> Bool { left.nanoseconds < right.nanoseconds }

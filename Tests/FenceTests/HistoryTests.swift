@@ -1,0 +1,79 @@
+import PostgresClusterAPI
+import Testing
+
+@testable import Fence
+
+@Suite
+struct HistoryTests {
+    private static let one = PersistentState.Promotion(term: 1, timeline: 1, switchLSN: 0)
+    private static let two = PersistentState.Promotion(term: 2, timeline: 2, switchLSN: 500)
+
+    private func verdict(
+        timeline: UInt32,
+        end: UInt64,
+        _ promotions: [PersistentState.Promotion],
+        system: UInt64 = 9
+    ) -> JoinVerdict {
+        JoinVerdict(
+            position: HistoryPosition(
+                systemIdentifier: system,
+                timeline: timeline,
+                end: LSN(rawValue: end),
+                promotions: promotions
+            ),
+            primary: HistoryReport(
+                term: 2,
+                systemIdentifier: 9,
+                history: TimelineHistory(timeline: 2, ancestors: [.init(timeline: 1, end: 500)]),
+                end: 900,
+                checkpointTimeline: 2,
+                oldestWAL: 100,
+                promotions: [Self.one, Self.two]
+            )
+        )
+    }
+
+    @Test
+    func aPrefixFollows() {
+        #expect(self.verdict(timeline: 1, end: 500, [Self.one]) == .follow)
+        #expect(self.verdict(timeline: 2, end: 900, [Self.one, Self.two]) == .follow)
+    }
+
+    @Test
+    func whatWentBeyondTheSwitchIsRewound() {
+        #expect(self.verdict(timeline: 1, end: 501, [Self.one]) == .rewind)
+        #expect(self.verdict(timeline: 3, end: 600, [Self.one]) == .rewind)
+    }
+
+    @Test
+    func theSameNumberFromAnotherTermIsNeverTrusted() {
+        let other = PersistentState.Promotion(term: 7, timeline: 2, switchLSN: 500)
+        #expect(self.verdict(timeline: 2, end: 600, [Self.one, other]) == .clone)
+        let moved = PersistentState.Promotion(term: 2, timeline: 2, switchLSN: 400)
+        #expect(self.verdict(timeline: 2, end: 600, [Self.one, moved]) == .clone)
+    }
+
+    @Test
+    func anAdoptedTermIsNoOtherHistory() {
+        let adopted = PersistentState.Promotion(term: 3, timeline: 2, switchLSN: 0)
+        #expect(self.verdict(timeline: 2, end: 600, [Self.one, Self.two, adopted]) == .follow)
+    }
+
+    @Test
+    func whatCannotStreamIsCloned() {
+        #expect(self.verdict(timeline: 1, end: 99, [Self.one]) == .clone)
+        #expect(self.verdict(timeline: 2, end: 901, [Self.one, Self.two]) == .clone)
+        #expect(self.verdict(timeline: 1, end: 200, [Self.one], system: 8) == .clone)
+    }
+
+    @Test
+    func readsHistories() throws {
+        let history = try #require(
+            TimelineHistory(timeline: 3, text: "# old\n1\t0/3000060\tno recovery target specified\n\n2\t0/5000028\tx\n")
+        )
+        #expect(history.end(of: 1) == LSN(rawValue: 0x3000060))
+        #expect(history.end(of: 3) == nil)
+        #expect(history.contains(2) && history.contains(3) && !history.contains(4))
+        #expect(TimelineHistory(timeline: 2, text: "1 nonsense") == nil)
+    }
+}
