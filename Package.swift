@@ -129,7 +129,7 @@ let package = Package(
             "KubernetesServer",
             [
                 "JSON", "Certificates", "EventLoop", "HTTPClient", .asyncAlgorithms, .collections, .crypto,
-                .hummingbirdCore, .hummingbirdHTTP2, .httpTypes, .logging, .nioCore, .nioPosix, .nioSSL,
+                .hummingbirdCore, .hummingbirdTLS, .httpTypes, .logging, .nioCore, .nioPosix, .nioSSL,
                 .serviceLifecycle, .x509, .asn1,
             ]
         ),

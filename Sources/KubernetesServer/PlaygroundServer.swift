@@ -86,25 +86,25 @@ public final class PlaygroundServer: Service, Sendable {
     /// Serves until cancelled or shut down, and lets requests under way end in both cases.
     ///
     /// A cancelled server traps when another request arrives on an open connection ("Deinited NIOAsyncWriter
-    /// without calling finish()"), so cancellation never reaches it. Connections that a client neither uses nor closes
-    /// are left behind after a while.
+    /// without calling finish()"), so cancellation never reaches it. A request that does not end is left behind after
+    /// a while.
     private func serve(_ server: any Service) async throws {
         let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: [server], logger: self.logger))
-        let (outcome, ended) = AsyncStream<Result<Void, any Error>>.makeStream(bufferingPolicy: .bufferingOldest(1))
+        let (outcome, ended) = AsyncStream<Result<Bool, any Error>>.makeStream(bufferingPolicy: .bufferingOldest(1))
         let end: @Sendable () -> Void = {
             self.store.endWatches()
             // Not structured: handlers cannot wait.
             Task {
                 await group.triggerGracefulShutdown()
-                try? await Task.sleep(for: .seconds(3))
-                ended.yield(.success(()))
+                try? await Task.sleep(for: .seconds(5))
+                ended.yield(.success(false))
             }
         }
         // Not structured, and without this task's shutdown, for the reason above.
         Task.detached {
             do {
                 try await group.run()
-                ended.yield(.success(()))
+                ended.yield(.success(true))
             } catch {
                 ended.yield(.failure(error))
             }
@@ -119,7 +119,7 @@ public final class PlaygroundServer: Service, Sendable {
         } onCancel: {
             end()
         }
-        try first?.get()
+        if try first?.get() == false { self.logger.debug("Requests did not end and are left behind") }
     }
 
     private func makeServer() throws -> any Service {
@@ -132,7 +132,10 @@ public final class PlaygroundServer: Service, Sendable {
         )
         tls.minimumTLSVersion = .tlsv12
         let edge = HTTPEdge(api: self.api, logger: self.logger)
-        return try HTTPServerBuilder.tls(tlsConfiguration: tls)
+        let http = HTTPServerBuilder.http1(
+            configuration: HTTP1Channel.Configuration(additionalChannelHandlers: [PromptCloseHandler()])
+        )
+        return try HTTPServerBuilder.tls(http, tlsConfiguration: tls)
             .buildServer(
                 configuration: ServerConfiguration(
                     address: .hostname(self.configuration.host, port: self.configuration.port),
