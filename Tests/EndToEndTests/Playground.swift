@@ -24,6 +24,8 @@ final class Playground: Sendable {
     private let processes = Lock<[ChildProcess]>([])
     private let nodeNames = Lock<[String]>([])
     private let operatorProcess = Lock<ChildProcess?>(nil)
+    /// The operator may do what the shipped role says, and nothing more.
+    private var operatorKubeconfig: String { "\(self.directory)/operator.kubeconfig" }
 
     fileprivate init(directory: String, kubeconfig: String, namespace: String, suffix: String, eventLoop: EventLoop)
         throws
@@ -92,7 +94,7 @@ final class Playground: Sendable {
     func startOperator() async throws {
         let process = try await self.start(
             [
-                "drover-operator", "run", "--kubeconfig", self.kubeconfig, "--namespace", self.namespace,
+                "drover-operator", "run", "--kubeconfig", self.operatorKubeconfig, "--namespace", self.namespace,
                 "--lease-namespace", self.namespace, "--metrics-address", "",
             ],
             log: "operator"
@@ -137,6 +139,12 @@ final class Playground: Sendable {
                 return "---- \(name)\n" + text.split(separator: "\n").suffix(40).joined(separator: "\n")
             }
             .joined(separator: "\n")
+    }
+
+    /// What the operator was refused for want of a permission.
+    fileprivate func refusals() -> [String] {
+        let text = (try? String(contentsOfFile: "\(self.directory)/operator.log", encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").filter { $0.contains("drover-system:drover-operator") }.map(String.init)
     }
 
     // MARK: Waiting
@@ -362,9 +370,11 @@ func withPlayground(
             }
             _ = try await playground.client.create(Namespace(metadata: ObjectMeta(name: playground.namespace)))
             try await playground.installDefinition()
+            try await playground.installOperatorAccount()
             for node in nodes { try await playground.addNode(node.name, zone: node.zone) }
             if startsOperator { try await playground.startOperator() }
             try await body(playground)
+            #expect(playground.refusals().isEmpty, "the shipped role lacks something")
         } catch {
             problem = error
             print(playground.logs())
@@ -406,6 +416,74 @@ extension Playground {
         try await self.eventually("the PostgresCluster resource is served") {
             _ = try await self.client.list(PostgresCluster.self, namespace: self.namespace)
             return true
+        }
+    }
+
+    /// Applies the operator's service account and role as shipped, and writes a kubeconfig with the account's token.
+    fileprivate func installOperatorAccount() async throws {
+        for file in ["namespace", "service-account", "cluster-role"] {
+            try await self.apply(manifest: "manifests/\(file).yaml")
+        }
+        let namespace = "drover-system"
+        let answer = try await self.client.createObject(
+            ServiceAccount.resourceType,
+            [
+                "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+                "spec": ["expirationSeconds": 7200],
+            ],
+            namespace: namespace,
+            name: "drover-operator",
+            subresource: "token"
+        )
+        let token = try #require(answer["status"]?["token"])
+        let text = try String(contentsOfFile: self.kubeconfig, encoding: .utf8)
+        var kubeconfig = try #require(try JSONValue.documents(yaml: text).first)
+        let users = kubeconfig["users"]?.arrayValue ?? []
+        kubeconfig["users"] = .array(
+            users.map { user in
+                var user = user
+                user["user"] = ["token": token]
+                return user
+            }
+        )
+        let isWritten = FileManager.default.createFile(
+            atPath: self.operatorKubeconfig,
+            contents: Data(kubeconfig.serializedBytes()),
+            attributes: [.posixPermissions: 0o600]
+        )
+        try #require(isWritten)
+    }
+
+    /// Applies the objects of a shipped file, of the kinds that an installation needs.
+    private func apply(manifest: String) async throws {
+        let types = [
+            Namespace.resourceType, ServiceAccount.resourceType,
+            ResourceType(
+                group: "rbac.authorization.k8s.io",
+                version: "v1",
+                kind: "ClusterRole",
+                plural: "clusterroles",
+                isNamespaced: false
+            ),
+            ResourceType(
+                group: "rbac.authorization.k8s.io",
+                version: "v1",
+                kind: "ClusterRoleBinding",
+                plural: "clusterrolebindings",
+                isNamespaced: false
+            ),
+        ]
+        let text = try String(contentsOfFile: "\(Self.root)/\(manifest)", encoding: .utf8)
+        for document in try JSONValue.documents(yaml: text) {
+            let type = try #require(types.first { $0.kind == document["kind"]?.stringValue })
+            _ = try await self.client.applyObject(
+                type,
+                try #require(document["metadata"]?["name"]?.stringValue),
+                namespace: document["metadata"]?["namespace"]?.stringValue,
+                document,
+                fieldManager: "end-to-end",
+                force: true
+            )
         }
     }
 }
