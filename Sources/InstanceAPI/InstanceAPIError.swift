@@ -43,6 +43,12 @@ public struct InstanceAPIReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let notChosen = InstanceAPIReason(rawValue: "NotChosen")
     /// Somebody else holds the Lease.
     public static let leaseHeld = InstanceAPIReason(rawValue: "LeaseHeld")
+    /// It has been asked not to promise anything to terms as old as this one.
+    public static let withheld = InstanceAPIReason(rawValue: "Withheld")
+    /// It accepts writes itself, in a term at least as new.
+    public static let isPrimary = InstanceAPIReason(rawValue: "IsPrimary")
+    /// It has promised something to another, or its own promise to an older primary still holds.
+    public static let promised = InstanceAPIReason(rawValue: "Promised")
     /// It has not replayed what it must have.
     public static let replayBehind = InstanceAPIReason(rawValue: "ReplayBehind")
     /// PostgreSQL does not run.
@@ -63,7 +69,8 @@ public struct InstanceAPIReason: RawRepresentable, Codable, Hashable, Sendable {
     /// Every reason this version gives.
     public static let all: [InstanceAPIReason] = [
         .badRequest, .forbidden, .notFound, .methodNotAllowed, .tooLarge, .staleTerm, .notPrimary, .notReplica,
-        .notChosen, .leaseHeld, .replayBehind, .notRunning, .terminating, .busy, .deadlineExceeded, .apiUnreachable,
+        .notChosen, .leaseHeld, .withheld, .isPrimary, .promised, .replayBehind, .notRunning, .terminating, .busy,
+        .deadlineExceeded, .apiUnreachable,
         .postgresFailed, .internal,
     ]
 
@@ -75,7 +82,9 @@ public struct InstanceAPIReason: RawRepresentable, Codable, Hashable, Sendable {
         case .notFound: 404
         case .methodNotAllowed: 405
         case .tooLarge: 413
-        case .staleTerm, .notPrimary, .notReplica, .notChosen, .leaseHeld, .replayBehind: 409
+        case .staleTerm, .notPrimary, .notReplica, .notChosen, .leaseHeld, .withheld, .isPrimary, .promised,
+            .replayBehind:
+            409
         case .notRunning, .terminating, .busy, .apiUnreachable: 503
         case .deadlineExceeded: 504
         default: 500

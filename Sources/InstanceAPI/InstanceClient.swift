@@ -84,6 +84,46 @@ public struct InstanceClient: Sendable {
         try await self.call(endpoint, .post, InstanceAPIPath.promote, body: request, timeout: timeout)
     }
 
+    /// Asks another instance for a promise; for the primary.
+    /// - Throws: ``InstanceClientError``.
+    public func promise(
+        _ endpoint: InstanceEndpoint,
+        _ request: PromiseRequest,
+        timeout: Duration
+    ) async throws(InstanceClientError) -> PromiseResponse {
+        try await self.call(endpoint, .post, InstanceAPIPath.promise, body: request, timeout: timeout)
+    }
+
+    /// Gives promises back; for a primary that has stopped.
+    /// - Throws: ``InstanceClientError``.
+    public func release(
+        _ endpoint: InstanceEndpoint,
+        _ request: ReleaseRequest,
+        timeout: Duration
+    ) async throws(InstanceClientError) -> ReleaseResponse {
+        try await self.call(endpoint, .post, InstanceAPIPath.release, body: request, timeout: timeout)
+    }
+
+    /// Has an instance promise nothing more to primaries of older terms.
+    /// - Throws: ``InstanceClientError``.
+    public func withhold(
+        _ endpoint: InstanceEndpoint,
+        _ request: WithholdRequest,
+        timeout: Duration
+    ) async throws(InstanceClientError) -> WithholdResponse {
+        try await self.call(endpoint, .post, InstanceAPIPath.withhold, body: request, timeout: timeout)
+    }
+
+    /// Stops a replica's WAL receiver for good, as far as older terms go.
+    /// - Throws: ``InstanceClientError``.
+    public func standstill(
+        _ endpoint: InstanceEndpoint,
+        _ request: StandstillRequest,
+        timeout: Duration
+    ) async throws(InstanceClientError) -> StandstillResponse {
+        try await self.call(endpoint, .post, InstanceAPIPath.standstill, body: request, timeout: timeout)
+    }
+
     /// Follows the status of an instance: `body` gets the present one first and then one per change.
     ///
     /// The stream ends when the instance goes away, and fails with ``InstanceClientError`` when it has been silent for

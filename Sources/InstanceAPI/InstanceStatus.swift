@@ -44,6 +44,20 @@ public struct InstanceStatus: Codable, Hashable, Sendable {
     public var prepare: Preparation?
     /// Whether it has been told to stop.
     public var terminating: Bool
+    /// What it has promised, and what was promised to it.
+    public var fence: Fence?
+    /// PostgreSQL ended without being told to, and has not come back since.
+    public var exit: Exit?
+    /// On a primary: what `synchronous_standby_names` says.
+    public var synchronous: Synchronous?
+    /// On a primary: who receives WAL from it; a few seconds old at most.
+    public var replication: [Standby]?
+    /// On a primary that archives: how that goes.
+    public var archive: Archive?
+    /// On a primary: the number of prepared transactions.
+    public var preparedTransactions: Int?
+    /// On a primary: the number of connected logical senders.
+    public var logicalSenders: Int?
 
     /// Makes a status; what does not apply stays nil.
     public init(
@@ -67,7 +81,14 @@ public struct InstanceStatus: Codable, Hashable, Sendable {
         lease: Lease? = nil,
         problem: Problem? = nil,
         prepare: Preparation? = nil,
-        terminating: Bool = false
+        terminating: Bool = false,
+        fence: Fence? = nil,
+        exit: Exit? = nil,
+        synchronous: Synchronous? = nil,
+        replication: [Standby]? = nil,
+        archive: Archive? = nil,
+        preparedTransactions: Int? = nil,
+        logicalSenders: Int? = nil
     ) {
         self.instance = instance
         self.podUID = podUID
@@ -90,6 +111,13 @@ public struct InstanceStatus: Codable, Hashable, Sendable {
         self.problem = problem
         self.prepare = prepare
         self.terminating = terminating
+        self.fence = fence
+        self.exit = exit
+        self.synchronous = synchronous
+        self.replication = replication
+        self.archive = archive
+        self.preparedTransactions = preparedTransactions
+        self.logicalSenders = logicalSenders
     }
 }
 

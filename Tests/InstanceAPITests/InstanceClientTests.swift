@@ -1,4 +1,5 @@
 import EventLoop
+import Foundation
 import HTTPClient
 import InstanceAPI
 import JSON
@@ -228,5 +229,13 @@ import Testing
         #expect(Set(InstanceAPIReason.all).count == InstanceAPIReason.all.count)
         #expect(InstanceAPIReason.staleTerm.httpStatus == 409)
         #expect(InstanceAPIReason(rawValue: "SomethingNew").httpStatus == 500)
+    }
+
+    @Test
+    func withholdingIsWhatAShortRequestMeans() throws {
+        let request = try JSONDecoder().decode(WithholdRequest.self, from: Data(#"{"term": 4}"#.utf8))
+        #expect(request == WithholdRequest(term: 4))
+        let withdrawn = WithholdRequest(term: 4, withdraw: true)
+        #expect(try JSONDecoder().decode(WithholdRequest.self, from: JSONEncoder().encode(withdrawn)) == withdrawn)
     }
 }
