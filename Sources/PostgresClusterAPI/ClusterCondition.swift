@@ -129,12 +129,22 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     /// As many moves run as may run at once.
     public static let tooManyMoves = ConditionReason(rawValue: "TooManyMoves")
 
+    /// The primary's WAL archiver fails; a stop would wait for it.
+    public static let archiveFailing = ConditionReason(rawValue: "ArchiveFailing")
+    /// Many WAL segments wait to be archived; a stop would wait for them.
+    public static let archiveBacklog = ConditionReason(rawValue: "ArchiveBacklog")
+    /// Transactions are prepared and wait for their second phase.
+    public static let preparedTransactions = ConditionReason(rawValue: "PreparedTransactions")
+    /// A receiver of a logical slot is so far behind that a stop would wait for it.
+    public static let logicalSenderBehind = ConditionReason(rawValue: "LogicalSenderBehind")
+
     /// Every reason this version gives.
     public static let all: [ConditionReason] = [
         .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
         .switchover, .failover, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing, .unschedulable,
         .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .freshNodesFull, .primaryUnreachable, .tooManyMoves,
+        .archiveFailing, .archiveBacklog, .preparedTransactions, .logicalSenderBehind,
     ]
 }
 

@@ -161,4 +161,56 @@ struct MoveTests {
         moved.cordon("node-b")
         #expect(plan(moved).status.members == ["orders-1"])
     }
+
+    // MARK: What speaks against a stop
+
+    static let refusals: [(Inspection, ConditionReason)] = [
+        (Inspection(isArchiving: true, isArchiverFailing: true), .archiveFailing),
+        (Inspection(isArchiving: true, archiveBacklog: 9), .archiveBacklog),
+        (Inspection(preparedTransactions: 1), .preparedTransactions),
+        (Inspection(hangingSenders: ["warehouse"]), .logicalSenderBehind),
+    ]
+
+    @Test("What a stop would wait for, or leave hanging, is found first and refuses the move", arguments: refusals)
+    func refusesToStop(inspection: Inspection, reason: ConditionReason) {
+        var facts = makeCluster()
+        facts.cordon("node-a")
+        let inspect = InstanceCall.inspect(instance: "orders-1")
+        facts.calls[inspect] = nil
+        #expect(plan(facts).decision == nil)
+        #expect(plan(facts).calls == [inspect])
+        facts.calls[inspect] = .answered(.inspected(inspection), until: testNow.addingTimeInterval(3))
+        let refused = plan(facts)
+        #expect(refused.decision == nil)
+        #expect(refused.status.conditions[.readyForEviction]?.reason == reason)
+        #expect(refused.events.contains { $0.reason == "MoveBlocked" && $0.message.contains(reason.rawValue) })
+        #expect(refused.wakeAt == testNow.addingTimeInterval(3), "looked at again when the answer is old")
+        facts.status = refused.status
+        #expect(plan(facts, after: 3).calls == [inspect])
+        #expect(plan(facts, after: 3).status.conditions[.readyForEviction]?.reason == reason, "no flapping meanwhile")
+    }
+
+    @Test("In Preparing the same gives the switchover up; a primary that is being stopped anyway goes on")
+    func refusesWhilePreparing() {
+        var facts = makeCluster()
+        facts.cordon("node-a")
+        facts.setTransition(.preparing)
+        facts.calls[.inspect(instance: "orders-1")] = .answered(
+            .inspected(Inspection(preparedTransactions: 2)),
+            until: .distantFuture
+        )
+        #expect(plan(facts).status.transition == nil)
+        #expect(plan(facts).decision?.event?.message.contains("PreparedTransactions") == true)
+        facts.pods["orders-1"]?.isTerminating = true
+        #expect(plan(facts).decision == nil)
+        #expect(plan(facts).calls.contains(.checkpoint(instance: "orders-1", count: 2)))
+    }
+
+    @Test("A primary without a connection to spare for the question may leave")
+    func cannotBeAsked() {
+        var facts = makeCluster()
+        facts.cordon("node-a")
+        facts.calls[.inspect(instance: "orders-1")] = .failed(reason: "too many clients", retryAt: testNow)
+        #expect(plan(facts).status.transition?.phase == .preparing)
+    }
 }

@@ -305,6 +305,8 @@ struct World {
         case .checkpoint:
             return self.roles[name] == .primary ? .done(LSN(rawValue: self.log[name] ?? 0)) : nil
         case .prepare: return .done(nil)
+        case .inspect:
+            return .answered(.inspected(Inspection()), until: testNow.addingTimeInterval(self.clock + 3))
         case .awaitReplay(_, let lsn):
             if let source = self.log.values.max(), self.chance(70) { self.log[name] = source }
             return (self.log[name] ?? 0) >= lsn.rawValue ? .done(nil) : nil

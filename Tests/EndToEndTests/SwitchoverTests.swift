@@ -166,6 +166,40 @@ struct SwitchoverTests {
         }
     }
 
+    @Test func aPreparedTransactionHoldsTheMoveUpWithTheReason() async throws {
+        try await withPlayground(nodes: [("node-a", "zone-a"), ("node-b", "zone-b")]) { playground in
+            try await playground.createCluster("orders", instances: 2) { cluster in
+                cluster[path: ["spec", "postgres", "parameters"]] = ["max_prepared_transactions": "5"]
+            }
+            try await playground.waitUntilReady("orders")
+            let (primary, node) = try await playground.primary(of: "orders")
+            let connection = try await playground.connection(to: "orders")
+            try await PostgresConnection.withConnection(connection, eventLoop: playground.eventLoop) { writing in
+                _ = try await writing.query("CREATE TABLE two_phase (value int)")
+                _ = try await writing.query("BEGIN")
+                _ = try await writing.query("INSERT INTO two_phase VALUES (1)")
+                _ = try await writing.query("PREPARE TRANSACTION 'first'")
+
+                try await playground.cordon(node)
+                try await playground.eventually("the refusal is a condition") {
+                    let condition = try await playground.cluster("orders").status?.conditions[.readyForEviction]
+                    return condition?.status == .false && condition?.reason == .preparedTransactions
+                }
+                try await playground.eventually("the refusal is an event and in the node's reply") {
+                    let events = try await playground.events(reason: "MoveBlocked")
+                    let node = try await playground.client.get(Node.self, node)
+                    return events.contains { $0.message?.contains("PreparedTransactions") == true }
+                        && node.metadata.annotations?[Annotations.evictionStatus]?.contains("PreparedTransactions")
+                            == true
+                }
+                #expect(try await playground.cluster("orders").status?.primary == primary)
+                #expect(try await playground.cluster("orders").status?.term == 1)
+                _ = try await writing.query("COMMIT PREPARED 'first'")
+            }
+            try await self.waitUntilMoved(playground, "orders", off: node)
+        }
+    }
+
     @Test func twoClustersOnOneNodeMoveAtTheSameTime() async throws {
         try await withPlayground { playground in
             let first = playground.node("node-a")

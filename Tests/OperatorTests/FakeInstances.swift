@@ -1,5 +1,6 @@
 import ClusterPlanning
 import EventLoop
+import Foundation
 import InstanceAPI
 import KubernetesClient
 import Operator
@@ -33,6 +34,7 @@ final class FakeInstances: InstanceAccess, Sendable {
         var blocked: Set<String> = []
         var failing: Set<String> = []
         var calls: [String] = []
+        var inspection = Inspection()
     }
 
     private let client: KubernetesClient
@@ -50,6 +52,7 @@ final class FakeInstances: InstanceAccess, Sendable {
     /// Calls of this name fail.
     func fail(_ name: String) { self.state.withLock { _ = $0.failing.insert(name) } }
     func setLag(_ bytes: UInt64, of key: ObjectKey) { self.change(key) { $0.lag = bytes } }
+    func setInspection(_ inspection: Inspection) { self.state.withLock { $0.inspection = inspection } }
     var calls: [String] { self.state.withLock { $0.calls } }
 
     /// A pod of an instance runs.
@@ -104,7 +107,8 @@ final class FakeInstances: InstanceAccess, Sendable {
         }
     }
 
-    func perform(_ call: InstanceCall, on target: InstanceTarget, attempt: Int, deadline: Duration) async throws -> LSN?
+    func perform(_ call: InstanceCall, on target: InstanceTarget, attempt: Int, deadline: Duration) async throws
+        -> CallState
     {
         let key = ObjectKey(namespace: target.cluster.namespace, name: target.instance)
         let name = "\(call)".prefix { $0 != "(" }
@@ -114,17 +118,21 @@ final class FakeInstances: InstanceAccess, Sendable {
         }
         if self.state.withLock({ $0.failing.contains(String(name)) }) { throw Refused() }
         switch call {
-        case .checkpoint: return self.status(key)?.currentLSN
-        case .prepare: return nil
+        case .checkpoint: return .done(self.status(key)?.currentLSN)
+        case .prepare: return .done(nil)
         case .awaitReplay(_, let lsn):
             while (self.status(key)?.replayedLSN ?? LSN(rawValue: 0)) < lsn {
                 try await Task.sleep(for: .milliseconds(2))
             }
-            return nil
-        case .demote(_, let term): return try await self.demote(key, cluster: target.cluster.name, term: term)
+            return .done(nil)
+        case .demote(_, let term):
+            return .done(try await self.demote(key, cluster: target.cluster.name, term: term))
         case .promote(_, let term, _):
             try await self.promote(key, cluster: target.cluster.name, term: term)
-            return nil
+            return .done(nil)
+        case .inspect:
+            let found = self.state.withLock { $0.inspection }
+            return .answered(.inspected(found), until: Date().addingTimeInterval(0.1))
         }
     }
 

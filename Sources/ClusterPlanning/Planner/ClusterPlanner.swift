@@ -88,9 +88,17 @@ struct Planning {
     mutating func call(_ call: InstanceCall) {
         switch self.facts.calls[call] {
         case .running, .done: break
+        case .answered(_, let until):
+            if until > self.now { self.plan.wake(at: until) } else { self.plan.calls.append(call) }
         case .failed(_, let retryAt) where retryAt > self.now: self.plan.wake(at: retryAt)
         case .failed, nil: self.plan.calls.append(call)
         }
+    }
+
+    /// What a call has answered, as long as that is good.
+    func answer(to call: InstanceCall) -> CallAnswer? {
+        guard case .answered(let answer, let until) = self.facts.calls[call], until > self.now else { return nil }
+        return answer
     }
 
     /// The first thing ever decided about a cluster: who makes the database.

@@ -13,6 +13,14 @@ struct MoveWish: Hashable {
     var deadline: Date?
 }
 
+/// Whether the primary may be stopped for a planned move.
+enum StopVerdict: Hashable {
+    case harmless
+    case refused(Obstacle)
+    /// It has been asked.
+    case unknown
+}
+
 // Who must move now, and what they wait for.
 extension Planning {
     /// Why the primary has to leave its node, or nil when it may stay.
@@ -84,7 +92,40 @@ extension Planning {
             self.plan.wake(at: self.now.addingTimeInterval(10))
             return
         }
+        guard self.mayStop(primary, wish) else { return }
         self.begin(wish, from: primary, to: best.instance)
+    }
+
+    /// Whether nothing in the primary speaks against stopping it.
+    private mutating func mayStop(_ primary: String, _ wish: MoveWish) -> Bool {
+        switch self.stopVerdict(on: primary, wish) {
+        case .harmless: return true
+        case .refused(let obstacle): self.block(obstacle.reason, obstacle.message)
+        case .unknown:
+            // Until there is a new answer, what was found before holds.
+            self.plan.move = .moving
+            if let before = self.status.conditions[.readyForEviction], before.status == .false,
+                before.reason != .moving
+            {
+                self.block(before.reason, before.message)
+            }
+        }
+        return false
+    }
+
+    /// Asks the primary what speaks against stopping it.
+    ///
+    /// One that is being stopped by somebody else, or will be soon, is not better off for our waiting; and one that has
+    /// no connection to spare for the question must be able to leave, too.
+    mutating func stopVerdict(on primary: String, _ wish: MoveWish) -> StopVerdict {
+        guard !wish.isUrgent, !self.isNear(wish.deadline) else { return .harmless }
+        let inspect = InstanceCall.inspect(instance: primary)
+        self.call(inspect)
+        if case .inspected(let inspection) = self.answer(to: inspect) {
+            return inspection.obstacle.map { .refused($0) } ?? .harmless
+        }
+        if case .failed = self.facts.calls[inspect] { return .harmless }
+        return .unknown
     }
 
     private mutating func begin(_ wish: MoveWish, from: String, to: String) {

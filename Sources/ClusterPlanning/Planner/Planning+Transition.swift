@@ -54,10 +54,16 @@ extension Planning {
             }
             return
         }
-        self.askToPrepare(transition, candidate: to)
+        // Beside the preparations, which take longer.
+        let verdict = self.stopVerdict(on: transition.from, wish)
+        if case .refused(let obstacle) = verdict {
+            self.abandon(transition, because: .withdrawn, "\(obstacle.reason.rawValue): \(obstacle.message)")
+            return
+        }
+        self.askToPrepare(transition, candidate: to, maySwitch: verdict == .harmless)
     }
 
-    private mutating func askToPrepare(_ transition: Transition, candidate: String) {
+    private mutating func askToPrepare(_ transition: Transition, candidate: String, maySwitch: Bool) {
         let others = self.status.members.filter { $0 != candidate }.map { Names.slot(ofInstance: $0) }.sorted()
         let checkpoint = InstanceCall.checkpoint(instance: transition.from, count: 2)
         let prepare = InstanceCall.prepare(instance: candidate, term: self.status.term, slots: others)
@@ -71,6 +77,7 @@ extension Planning {
         guard self.facts.calls[replayed]?.isDone == true else { return }
         self.plan.budgets.isFrozen = true
         guard self.areBudgetsFrozen else { return }
+        guard maySwitch else { return }
         guard let from = self.facts.pods[transition.from], let to = self.facts.pods[candidate] else { return }
         // The primary may be terminating, that may even be why it moves; the candidate may not.
         var alive = [PodReference(instance: candidate, uid: to.uid)]

@@ -15,12 +15,14 @@ public enum InstanceCall: Sendable, Hashable {
     case demote(instance: String, term: Int64)
     /// Become primary in this term, if so much has been replayed.
     case promote(instance: String, term: Int64, minimumLSN: LSN?)
+    /// Say what speaks against a planned stop; answers with an ``Inspection``.
+    case inspect(instance: String)
 
     /// Whom it is asked of.
     public var instance: String {
         switch self {
         case .checkpoint(let instance, _), .prepare(let instance, _, _), .awaitReplay(let instance, _),
-            .demote(let instance, _), .promote(let instance, _, _):
+            .demote(let instance, _), .promote(let instance, _, _), .inspect(let instance):
             instance
         }
     }
@@ -34,14 +36,22 @@ public enum CallState: Sendable, Hashable {
     case running
     /// Done; with a position of the log when the call answers with one.
     case done(LSN?)
+    /// Done, with an answer that is good until then.
+    case answered(CallAnswer, until: Date)
     /// Failed, and may be tried again from then on.
     case failed(reason: String, retryAt: Date)
 
     /// Whether it is done.
     public var isDone: Bool {
         switch self {
-        case .done: true
+        case .done, .answered: true
         case .running, .failed: false
         }
     }
+}
+
+/// What a call answers that is more than a position of the log.
+public enum CallAnswer: Sendable, Hashable {
+    /// To ``InstanceCall/inspect(instance:)``.
+    case inspected(Inspection)
 }

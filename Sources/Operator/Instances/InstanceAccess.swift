@@ -1,7 +1,6 @@
 package import ClusterPlanning
 package import InstanceAPI
 package import KubernetesClient
-package import PostgresClusterAPI
 
 /// Where one instance is, and how it knows us.
 package struct InstanceTarget: Sendable, Hashable {
@@ -28,19 +27,19 @@ package protocol InstanceAccess: Sendable {
     /// Gives each status that the instance reports to `body`, until the connection ends or the task is cancelled.
     func watch(_ target: InstanceTarget, _ body: @Sendable (InstanceStatus) async -> Void) async throws
 
-    /// Asks an instance for something and waits for the answer: a position of the log, when the call has one.
+    /// Asks an instance for something and waits for the answer.
     ///
     /// - Parameters:
     ///   - call: what.
     ///   - target: whom.
     ///   - attempt: counts the tries.
     ///   - deadline: how long it may take.
-    /// - Returns: the position of the log, when the call answers with one.
+    /// - Returns: what it answered; never that it runs or has failed.
     /// - Throws: whatever kept the instance from doing it.
     func perform(
         _ call: InstanceCall,
         on target: InstanceTarget,
         attempt: Int,
         deadline: Duration
-    ) async throws -> LSN?
+    ) async throws -> CallState
 }

@@ -174,7 +174,7 @@ extension ClusterReconciler {
         -> CallState
     {
         do {
-            return .done(try await self.access.perform(call, on: target, attempt: attempt, deadline: deadline))
+            return try await self.access.perform(call, on: target, attempt: attempt, deadline: deadline)
         } catch {
             let details: Logger.Metadata = [
                 LogKey.instance: "\(call.instance)", LogKey.call: "\(call.name)", LogKey.error: "\(error)",
@@ -195,6 +195,7 @@ extension ClusterReconciler {
         case .awaitReplay:
             facts.status.transition?.phase == .demoting ? facts.spec.demoteTimeout : facts.spec.prepareTimeout
         case .checkpoint, .prepare: facts.spec.prepareTimeout
+        case .inspect: .seconds(5)
         }
     }
 }
@@ -207,6 +208,7 @@ extension InstanceCall {
         case .awaitReplay: "awaitReplay"
         case .demote: "demote"
         case .promote: "promote"
+        case .inspect: "inspect"
         }
     }
 }
@@ -215,5 +217,10 @@ extension Duration {
     var inSeconds: Double {
         let (seconds, attoseconds) = self.components
         return Double(seconds) + Double(attoseconds) / 1e18
+    }
+
+    var inMilliseconds: Int64 {
+        let (seconds, attoseconds) = self.components
+        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
     }
 }

@@ -1,0 +1,94 @@
+internal import ClusterPlanning
+internal import PostgresClient
+internal import PostgresClusterAPI
+
+// What the operator asks PostgreSQL itself: it looks, and changes nothing.
+extension LiveInstanceAccess {
+    /// Asks the standby itself where it is, by SQL, until it is there.
+    ///
+    /// A standby has nothing to wait on for this, so it is asked again and again over one connection, each answer
+    /// being some 100 microseconds away.
+    func awaitReplay(of lsn: LSN, on target: InstanceTarget, deadline: Duration) async throws -> LSN? {
+        let end = ContinuousClock.now + deadline
+        return try await self.withConnection(to: target, deadline: deadline) { connection in
+            while true {
+                let rows = try await connection.query(
+                    "SELECT pg_is_in_recovery() AS recovering, coalesce(pg_last_wal_replay_lsn(), '0/0') AS replayed",
+                    timeout: .seconds(5)
+                )
+                guard let row = rows.first, row.bool("recovering") == true else {
+                    throw OperatorError(.instanceRefused, "the candidate is not in recovery")
+                }
+                if let replayed = row["replayed"].flatMap({ LSN($0) }), replayed >= lsn { return replayed }
+                guard ContinuousClock.now < end else {
+                    throw OperatorError(.instanceRefused, "the candidate has not replayed enough in time")
+                }
+                try await Task.sleep(for: .milliseconds(1))
+            }
+        }
+    }
+
+    /// Looks for what speaks against a planned stop of a primary.
+    func inspect(_ target: InstanceTarget, deadline: Duration) async throws -> Inspection {
+        try await self.withConnection(to: target, deadline: deadline) { connection in
+            guard let row = try await connection.query(Self.inspection, timeout: deadline).first else {
+                throw OperatorError(.instanceRefused, "the primary does not answer")
+            }
+            return Inspection(
+                isArchiving: row.bool("archiving") ?? false,
+                isArchiverFailing: row.bool("failing") ?? false,
+                archiveBacklog: row["backlog"].flatMap { Int($0) } ?? 0,
+                preparedTransactions: row["prepared"].flatMap { Int($0) } ?? 0,
+                hangingSenders: (row["senders"] ?? "").split(separator: ",").map(String.init)
+            )
+        }
+    }
+
+    /// A receiver of a logical slot holds up the stop until it has confirmed everything: one that is 16 MiB behind, or
+    /// has something to confirm and has said nothing for three of its intervals, will take its time.
+    private static let inspection = """
+        SELECT current_setting('archive_mode') <> 'off' AS archiving,
+               (SELECT last_failed_time IS NOT NULL
+                       AND (last_archived_time IS NULL OR last_failed_time > last_archived_time)
+                FROM pg_stat_archiver) AS failing,
+               CASE WHEN current_setting('archive_mode') <> 'off'
+                    THEN (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')
+                    ELSE 0 END AS backlog,
+               (SELECT count(*) FROM pg_prepared_xacts) AS prepared,
+               (SELECT coalesce(string_agg(slot.slot_name, ',' ORDER BY slot.slot_name), '')
+                FROM pg_replication_slots slot JOIN pg_stat_replication sender ON sender.pid = slot.active_pid
+                WHERE slot.slot_type = 'logical'
+                      AND (pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(sender.flush_lsn, '0/0')) > 16777216
+                           OR (pg_current_wal_lsn() > sender.flush_lsn
+                               AND sender.reply_time < now() - interval '30 s'))) AS senders
+        """
+
+    private func withConnection<Result>(
+        to target: InstanceTarget,
+        deadline: Duration,
+        _ body: (PostgresConnection) async throws -> Result
+    ) async throws -> Result {
+        guard let credentials = self.credentials.known(for: target.cluster) else {
+            throw OperatorError(.instanceUnreachable, "the cluster's certificates are not loaded yet")
+        }
+        let configuration = PostgresConfiguration(
+            host: target.instance,
+            hostaddr: target.address,
+            port: InstancePorts.postgres,
+            database: "postgres",
+            user: DatabaseRoles.operator,
+            sslMode: .verifyFull,
+            sslRootCertPEMFile: credentials.caFile,
+            sslCertFile: credentials.certificateFile,
+            sslKeyFile: credentials.keyFile,
+            applicationName: "drover-operator",
+            connectTimeout: min(deadline, .seconds(5))
+        )
+        return try await PostgresConnection.withConnection(
+            configuration,
+            eventLoop: self.eventLoop,
+            logger: self.logger,
+            body
+        )
+    }
+}
