@@ -100,11 +100,19 @@ let package = Package(
         // What Drover is
         library("PostgresClusterAPI", ["KubernetesClient", "JSON"]),
         library("InstanceAPI", ["HTTPClient", "PostgresClusterAPI", "JSON"]),
+        library("PoolerAPI", ["InstanceAPI", "HTTPClient", "PostgresClusterAPI"]),
         library("Fence", ["PostgresClusterAPI", "JSON"]),
         library("ClusterPlanning", ["PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]),
         library("Certificates", [.x509, .asn1, .crypto]),
 
         // The parts
+        library(
+            "PodProgram",
+            [
+                "CLinux", "InstanceAPI", "EventLoop", .logging, .serviceLifecycle, .hummingbird, .nioSSL, .nioCore,
+                .x509, .asn1,
+            ]
+        ),
         library(
             "Operator",
             [
@@ -116,12 +124,20 @@ let package = Package(
         library(
             "Instance",
             [
-                "CLinux", "Fence", "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "InstanceAPI",
+                "CLinux", "Fence", "PodProgram", "KubernetesClient", "PostgresClient", "PostgresClusterAPI",
+                "InstanceAPI",
                 "HTTPClient", "EventLoop", "JSON", .logging, .metrics, .serviceLifecycle, .asyncAlgorithms,
                 .hummingbird, .hummingbirdTLS, .nioSSL, .nioCore, .x509, .asn1, .crypto,
             ]
         ),
-        library("Pooler", ["PostgresClusterAPI", .logging]),
+        library(
+            "Pooler",
+            [
+                "CLinux", "PodProgram", "PoolerAPI", "InstanceAPI", "PostgresClusterAPI", "KubernetesController",
+                "KubernetesClient", "PostgresClient", "EventLoop", .logging, .serviceLifecycle, .hummingbird,
+                .hummingbirdTLS, .nioSSL, .nioCore,
+            ]
+        ),
         library("CLI", ["PostgresClusterAPI", "KubernetesClient", .argumentParser]),
 
         // Playground
@@ -227,7 +243,8 @@ let package = Package(
         tests(
             "InstanceTests",
             [
-                "Instance", "Fence", "InstanceAPI", "PostgresClient", "PostgresClusterAPI", "Certificates",
+                "Instance", "PodProgram", "Fence", "InstanceAPI", "PostgresClient", "PostgresClusterAPI",
+                "Certificates",
                 "KubernetesServer",
                 "KubernetesClient", "HTTPClient", "EventLoop", "JSON", .logging,
                 .hummingbird, .nioCore,

@@ -4,6 +4,7 @@ internal import Glibc
 internal import HTTPClient
 internal import KubernetesClient
 public import Logging
+internal import PodProgram
 
 /// The main program of an instance pod: puts the parts together and answers signals.
 public struct InstanceProgram: Sendable {

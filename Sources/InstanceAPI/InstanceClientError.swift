@@ -37,7 +37,8 @@ public struct InstanceClientError: Error, Sendable, CustomStringConvertible {
         self.cause = cause
     }
 
-    init(_ error: HTTPClientError) {
+    /// Makes an error of the transport.
+    package init(_ error: HTTPClientError) {
         let code: Code =
             switch error.code {
             case .invalidRequest, .nameNotFound: .invalidEndpoint

@@ -8,6 +8,8 @@ public enum Labels {
     public static let cluster = "drover.dev/cluster"
     /// The instance's name, on pods, volume claims and certificate Secrets.
     public static let instance = "drover.dev/instance"
+    /// The pooler's name, on pods of poolers.
+    public static let pooler = "drover.dev/pooler"
     /// `postgresql`.
     public static let appName = "app.kubernetes.io/name"
     /// The cluster's name.
@@ -52,6 +54,23 @@ public enum Labels {
         var labels = self.common(cluster: cluster, version: version)
         labels[Labels.instance] = name
         return labels
+    }
+
+    /// The labels of a pooler's pod.
+    ///
+    /// Another `application` and no role, so that nothing that selects instances selects it.
+    public static func pooler(_ name: String, cluster: String) -> [String: String] {
+        var labels = self.common(cluster: cluster)
+        labels[Labels.application] = Names(cluster: cluster).pooler
+        labels[Labels.appComponent] = "pooler"
+        labels[Labels.appName] = "pgbouncer"
+        labels[Labels.pooler] = name
+        return labels
+    }
+
+    /// What the budget and the Service of the poolers select by.
+    public static func poolerSelector(cluster: String) -> [String: String] {
+        [Labels.application: Names(cluster: cluster).pooler, Labels.cluster: cluster]
     }
 
     /// What budgets and Services select the pods of a role by.

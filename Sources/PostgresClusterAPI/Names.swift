@@ -22,6 +22,12 @@ public struct Names: Hashable, Sendable {
     public var authoritySecret: String { "\(self.cluster)-ca" }
     /// The Secret of the application: `username`, `password`, `host`, `port`, `dbname`, `uri`, `jdbc-uri`.
     public var applicationSecret: String { "\(self.cluster)-app" }
+    /// The Service of the poolers; their disruption budget, service account, Role and RoleBinding are named the same.
+    public var pooler: String { "\(self.cluster)-pooler" }
+    /// The Secret of the poolers: `ca.crt`, `tls.crt`, `tls.key`, `client.crt`, `client.key`.
+    public var poolerSecret: String { "\(self.cluster)-pooler-tls" }
+    /// The pooler of a number, which is its pod's name.
+    public func pooler(_ number: Int) -> String { "\(self.pooler)-\(number)" }
     /// The service account of the instances.
     public var serviceAccount: String { self.cluster }
     /// The Role of that service account.
@@ -58,6 +64,9 @@ public struct Names: Hashable, Sendable {
     /// The host names that clients may use for the replicas, the shortest first.
     public func replicaHosts(namespace: String) -> [String] { Self.hosts(self.replicasService, namespace: namespace) }
 
+    /// The host names that clients may use for the poolers, the shortest first.
+    public func poolerHosts(namespace: String) -> [String] { Self.hosts(self.pooler, namespace: namespace) }
+
     private static func hosts(_ service: String, namespace: String) -> [String] {
         [
             service, "\(service).\(namespace)", "\(service).\(namespace).svc",
@@ -93,6 +102,8 @@ public enum DatabaseRoles {
     public static let replication = "drover_replica"
     /// What the operator connects as: looks, changes nothing.
     public static let `operator` = "drover_operator"
+    /// What poolers look passwords up as.
+    public static let pooler = "drover_pooler"
 }
 
 /// Ports of an instance pod.

@@ -55,6 +55,7 @@ struct SpecValidation {
         )
         self.text("spec.maintenance.hold", spec.maintenance?.hold, maximum: SchemaLimits.hold)
         self.check(spec.bootstrap ?? .init())
+        if let pooler = spec.pooler { self.check(pooler) }
     }
 
     private mutating func check(_ postgres: PostgresClusterSpec.Postgres) {

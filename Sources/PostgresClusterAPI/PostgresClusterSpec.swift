@@ -23,6 +23,8 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
     public var maintenance: Maintenance?
     /// What the first primary creates; used once.
     public var bootstrap: Bootstrap?
+    /// PgBouncer in front of the primary; nil for none.
+    public var pooler: Pooler?
 
     /// Makes a spec.
     public init(
@@ -34,7 +36,8 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
         switchover: Switchover? = nil,
         failover: Failover? = nil,
         maintenance: Maintenance? = nil,
-        bootstrap: Bootstrap? = nil
+        bootstrap: Bootstrap? = nil,
+        pooler: Pooler? = nil
     ) {
         self.instances = instances
         self.postgres = postgres
@@ -45,6 +48,7 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
         self.failover = failover
         self.maintenance = maintenance
         self.bootstrap = bootstrap
+        self.pooler = pooler
     }
 }
 

@@ -47,6 +47,8 @@ public struct ResolvedSpec: Hashable, Sendable {
     public var database: String
     /// Name of the application's role.
     public var owner: String
+    /// PgBouncer in front of the primary; nil for none.
+    public var pooler: ResolvedPooler?
 }
 
 /// The defaults of the spec.
@@ -100,7 +102,8 @@ extension PostgresClusterSpec {
             freshNodeWait: .seconds(self.maintenance?.freshNodeWaitSeconds ?? SpecDefaults.freshNodeWaitSeconds),
             hold: hold.isEmpty ? nil : hold,
             database: self.bootstrap?.database ?? SpecDefaults.database,
-            owner: self.bootstrap?.owner ?? SpecDefaults.owner
+            owner: self.bootstrap?.owner ?? SpecDefaults.owner,
+            pooler: self.pooler?.resolved
         )
     }
 }

@@ -52,6 +52,16 @@ public enum SchemaLimits {
     public static let leaseDurationSeconds = 6...300
     /// `freshNodeWaitSeconds`.
     public static let freshNodeWaitSeconds = 0...86400
+    /// Poolers of a cluster.
+    public static let poolers = 1...16
+    /// Number of a pooler's parameters.
+    public static let poolerParameters = 32
+    /// Characters of the value of a pooler's parameter.
+    public static let poolerParameterValue = 256
+    /// `maximumPauseSeconds`.
+    public static let maximumPauseSeconds = 2...60
+    /// `longTransactionSeconds`.
+    public static let longTransactionSeconds = 0...3600
     /// Characters of a hold's reason.
     public static let hold = 256
     /// Characters of a database's or role's name.

@@ -1,3 +1,4 @@
+import PodProgram
 import Testing
 
 @testable import Instance

@@ -6,9 +6,8 @@ internal import InstanceAPI
 internal import Logging
 internal import NIOCore
 internal import NIOSSL
+internal import PodProgram
 internal import PostgresClusterAPI
-internal import SwiftASN1
-internal import X509
 
 /// The HTTPS API of an instance: for the operator and for the cluster's own instances, known by their certificates.
 struct InstanceServer: Sendable {
@@ -65,10 +64,11 @@ struct InstanceServer: Sendable {
 
     // MARK: Routes
 
-    private func router() -> Router<InstanceRequestContext> {
-        let router = Router(context: InstanceRequestContext.self)
+    private func router() -> Router<APIRequestContext> {
+        let router = Router(context: APIRequestContext.self)
         router.add(middleware: RefusalMiddleware(logger: self.logger))
-        router.add(middleware: AdmissionMiddleware(cluster: self.configuration.cluster))
+        let cluster = self.configuration.cluster
+        router.add(middleware: AdmissionMiddleware { ClientName.mayAsk($0, cluster: cluster) })
         let supervisor = self.supervisor
         router.get(RouterPath(InstanceAPIPath.status)) { _, _ in
             try Self.json(await supervisor.status())
@@ -109,7 +109,7 @@ struct InstanceServer: Sendable {
 
     private static func read<Body: Decodable>(
         _ request: Request,
-        _ context: InstanceRequestContext
+        _ context: APIRequestContext
     ) async throws -> Body {
         let buffer: ByteBuffer
         do {
@@ -170,71 +170,8 @@ struct InstanceServer: Sendable {
     }
 }
 
-/// Turns errors into bodies that a client can decide on.
-private struct RefusalMiddleware: RouterMiddleware {
-    let logger: Logger
-
-    @concurrent
-    func handle(
-        _ request: Request,
-        context: InstanceRequestContext,
-        next: @concurrent (Request, InstanceRequestContext) async throws -> Response
-    ) async throws -> Response {
-        let refusal: InstanceAPIError
-        do {
-            return try await next(request, context)
-        } catch let error as InstanceAPIError {
-            refusal = error
-        } catch let error as HTTPError {
-            refusal =
-                error.status == .methodNotAllowed
-                ? InstanceAPIError(.methodNotAllowed, "the path knows no such method")
-                : InstanceAPIError(.notFound, "there is nothing at this path")
-        } catch {
-            self.logger.error("A request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
-            refusal = InstanceAPIError(.internal, "\(error)")
-        }
-        let body = (try? JSONEncoder().encode(refusal)) ?? Data()
-        return Response(
-            status: .init(code: refusal.reason.httpStatus),
-            headers: [.contentType: "application/json"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: body))
-        )
-    }
-}
-
-/// Lets in the operator and the cluster's own instances.
-///
-/// The chain was verified in the handshake.
-private struct AdmissionMiddleware: RouterMiddleware {
-    let cluster: String
-
-    @concurrent
-    func handle(
-        _ request: Request,
-        context: InstanceRequestContext,
-        next: @concurrent (Request, InstanceRequestContext) async throws -> Response
-    ) async throws -> Response {
-        guard let certificate = try await context.channel.nioSSL_peerCertificate().get(),
-            let name = ClientName.commonName(ofDER: try certificate.toDERBytes()),
-            ClientName.mayAsk(name, cluster: self.cluster)
-        else { throw InstanceAPIError(.forbidden, "the client's certificate does not allow this") }
-        return try await next(request, context)
-    }
-}
-
-/// Who a client's certificate says it is.
-enum ClientName {
-    static func commonName(ofDER bytes: [UInt8]) -> String? {
-        guard let certificate = try? Certificate(derEncoded: bytes) else { return nil }
-        for name in certificate.subject {
-            for attribute in name where attribute.type == .RDNAttributeType.commonName {
-                return String(describing: attribute.value)
-            }
-        }
-        return nil
-    }
-
+extension ClientName {
+    /// The operator and the cluster's own instances.
     static func mayAsk(_ name: String, cluster: String) -> Bool {
         name == DatabaseRoles.operator || Names(cluster: cluster).number(ofInstance: name) != nil
     }

@@ -1,6 +1,7 @@
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
+internal import PodProgram
 
 /// The probes of the kubelet and the metrics: plain HTTP, on a port of its own, with nothing to change behind it.
 struct ProbeServer: Sendable {

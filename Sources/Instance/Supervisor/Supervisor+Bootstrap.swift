@@ -4,6 +4,7 @@ internal import InstanceAPI
 internal import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
+internal import PodProgram
 
 /// Making the first database system of a cluster.
 extension Supervisor {

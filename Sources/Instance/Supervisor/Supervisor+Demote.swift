@@ -4,6 +4,7 @@ package import InstanceAPI
 internal import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
+internal import PodProgram
 
 /// Ceasing to be primary in good order.
 extension Supervisor {

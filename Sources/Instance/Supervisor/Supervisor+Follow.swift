@@ -5,6 +5,7 @@ internal import InstanceAPI
 internal import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
+internal import PodProgram
 
 /// Following a primary: comparing histories, repointing, rewinding, cloning.
 extension Supervisor {

@@ -4,6 +4,7 @@ internal import Foundation
 internal import InstanceAPI
 internal import Logging
 internal import PostgresClusterAPI
+internal import PodProgram
 
 /// The fence: taking, renewing, giving back and losing the primary Lease.
 ///

@@ -5,6 +5,7 @@ internal import InstanceAPI
 internal import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
+internal import PodProgram
 
 /// PostgreSQL could not be started, or ended when it should not.
 struct PostmasterError: Error, CustomStringConvertible {

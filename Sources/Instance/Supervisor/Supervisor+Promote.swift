@@ -5,6 +5,7 @@ package import InstanceAPI
 internal import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
+internal import PodProgram
 
 /// Becoming primary.
 extension Supervisor {

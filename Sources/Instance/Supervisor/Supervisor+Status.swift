@@ -3,6 +3,7 @@ internal import Fence
 package import InstanceAPI
 internal import Logging
 internal import PostgresClusterAPI
+internal import PodProgram
 
 /// What an instance tells about itself.
 extension Supervisor {

@@ -4,6 +4,7 @@ package import InstanceAPI
 internal import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
+internal import PodProgram
 
 /// What a running instance looks after: settings, slots, the checkpoint after a promotion, a standby that gets nothing.
 extension Supervisor {

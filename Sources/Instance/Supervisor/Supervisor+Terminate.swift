@@ -4,6 +4,7 @@ internal import Foundation
 internal import InstanceAPI
 internal import Logging
 internal import PostgresClusterAPI
+internal import PodProgram
 
 /// Being told to stop.
 extension Supervisor {

@@ -4,6 +4,7 @@ internal import InstanceAPI
 package import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
+package import PodProgram
 
 /// Runs one PostgreSQL instance: observes, lets ``RoleMachine`` decide, and carries out one step at a time.
 ///

@@ -3,6 +3,7 @@ internal import EventLoop
 package import Fence
 internal import Glibc
 internal import Logging
+internal import PodProgram
 
 /// The supervisor's end of the watchdog: starts it, keeps it alive, and tells it the deadline.
 package actor Watchdog {

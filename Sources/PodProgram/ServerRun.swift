@@ -1,13 +1,13 @@
-internal import Logging
-internal import ServiceLifecycle
+package import Logging
+package import ServiceLifecycle
 
 /// Runs an HTTP server until the task is cancelled.
-enum ServerRun {
+package enum ServerRun {
     /// Serves, and lets requests under way end when the task is cancelled.
     ///
     /// A server that is cancelled itself drops connections that it has just accepted, which traps; so the cancellation
     /// becomes a graceful shutdown, with a bound for streams without end.
-    static func untilCancelled(_ server: some Service, logger: Logger) async throws {
+    package static func untilCancelled(_ server: some Service, logger: Logger) async throws {
         var configuration = ServiceGroupConfiguration(services: [server], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(1)
         let group = ServiceGroup(configuration: configuration)
