@@ -132,10 +132,9 @@ public final class PlaygroundServer: Service, Sendable {
         )
         tls.minimumTLSVersion = .tlsv12
         let edge = HTTPEdge(api: self.api, logger: self.logger)
-        let http = HTTPServerBuilder.http1(
-            configuration: HTTP1Channel.Configuration(additionalChannelHandlers: [PromptCloseHandler()])
-        )
-        return try HTTPServerBuilder.tls(http, tlsConfiguration: tls)
+        // libcurl does not look at a connection that it keeps for later, so its goodbye would be waited for in vain.
+        tls.shutdownTimeout = .milliseconds(100)
+        return try HTTPServerBuilder.tls(tlsConfiguration: tls)
             .buildServer(
                 configuration: ServerConfiguration(
                     address: .hostname(self.configuration.host, port: self.configuration.port),

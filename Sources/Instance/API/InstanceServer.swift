@@ -59,6 +59,9 @@ struct InstanceServer: Sendable {
         // The client must show a certificate of the cluster's authority; its name is looked at for each request.
         tls.certificateVerification = .noHostnameVerification
         tls.minimumTLSVersion = .tlsv12
+        // A peer does not look at a connection that it keeps for later, so its goodbye would be waited for in vain, and
+        // the end of the pod with it.
+        tls.shutdownTimeout = .milliseconds(100)
         return tls
     }
 
