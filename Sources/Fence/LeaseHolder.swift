@@ -23,5 +23,11 @@ package struct LeaseHolder: Sendable, Hashable, CustomStringConvertible {
         self.init(instance: String(parts[0]), podUID: String(parts[1]), nonce: String(parts[2]), term: term)
     }
 
+    /// Who holds it in the place of the instance that will be chosen: the operator, for as long as it decides.
+    package static let operatorName = "drover-operator"
+
+    /// Whether it is held for whomever status names in this term: `drover-operator/<operator>/<nonce>/<term>`.
+    package var isOperator: Bool { self.instance == Self.operatorName }
+
     package var description: String { "\(self.instance)/\(self.podUID)/\(self.nonce)/\(self.term)" }
 }

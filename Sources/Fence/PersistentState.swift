@@ -44,6 +44,12 @@ package struct PersistentState: Sendable, Hashable, Codable {
     package var isBootstrapped: Bool = false
     /// The system identifier of the data directory, once it is complete.
     package var systemIdentifier: UInt64?
+    /// As primary: those whose promises are needed.
+    package var membership: Membership?
+    /// Where the other instances were last: enough to ask for promises while the API is away.
+    package var addresses: [String: String]?
+    /// The longest duration of promises and Lease that may still count, in milliseconds.
+    private var longestMilliseconds: Int64?
 
     package init() {}
 
@@ -60,6 +66,12 @@ package struct PersistentState: Sendable, Hashable, Codable {
     package func mayGoOn(in term: Int) -> Bool {
         self.isBootstrapped && self.ownTerm == term && !self.isDemoted(in: term)
             && (self.promotions.contains { $0.term == term })
+    }
+
+    /// The longest duration of promises and Lease that may still count.
+    package var longestPromise: Duration {
+        get { .milliseconds(self.longestMilliseconds ?? 0) }
+        set { self.longestMilliseconds = Int64(newValue / .milliseconds(1)) }
     }
 
     package func isDemoted(in term: Int) -> Bool {

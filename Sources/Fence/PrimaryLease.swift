@@ -61,9 +61,23 @@ package struct PrimaryLease: Sendable, Hashable {
         self.annotate(Annotations.shutdownLSN, nil)
         self.annotate(Annotations.shutdownTerm, nil)
         self.annotate(Annotations.moveRequested, nil)
+        self.annotate(Annotations.givenBack, nil)
     }
 
-    package mutating func giveBack(shutdownLSN: LSN?, term: Int, now: String) {
+    /// Who gave it back, and up to which ask that one needs no promises any more.
+    package var givenBack: (holder: LeaseHolder, ask: Int64)? {
+        guard let text = self.annotation(Annotations.givenBack), let cut = text.lastIndex(of: "/"),
+            let holder = LeaseHolder(String(text[..<cut])), let ask = Int64(text[text.index(after: cut)...])
+        else { return nil }
+        return (holder, ask)
+    }
+
+    /// Makes it free.
+    ///
+    /// With the Lease all promises are given back: `newestAsk` is the number of the newest ask for one.
+    package mutating func giveBack(shutdownLSN: LSN?, by holder: LeaseHolder, newestAsk: Int64, now: String) {
+        let term = holder.term
+        self.annotate(Annotations.givenBack, "\(holder)/\(newestAsk)")
         self.document[path: ["spec", "holderIdentity"]] = ""
         self.document[path: ["spec", "renewTime"]] = .string(now)
         self.annotate(Annotations.shutdownLSN, shutdownLSN?.description)
@@ -103,6 +117,8 @@ package struct LeaseObservation: Sendable, Hashable {
         if lease.holderIdentity.isEmpty {
             return .obtainable(term: lease.term)
         }
+        // The operator never accepts writes: it keeps the place for whomever status names.
+        if lease.holder?.isOperator == true { return .obtainable(term: lease.term) }
         // An earlier incarnation in this very pod is dead: its successor is asking.
         if let holder = lease.holder, holder.instance == instance, holder.podUID == podUID {
             return .obtainable(term: lease.term)

@@ -27,6 +27,14 @@ package struct RoleFacts: Sendable, Hashable {
         case obtainable(term: Int)
         /// Held by another, or missing and not yet watched for a whole duration.
         case taken(term: Int)
+
+        /// The newest term that the Lease names.
+        package var newestTerm: Int {
+            switch self {
+            case .unknown: 0
+            case .mine(let term), .obtainable(let term), .taken(let term): term
+            }
+        }
     }
 
     package enum Postmaster: Sendable, Hashable {
@@ -51,6 +59,12 @@ package struct RoleFacts: Sendable, Hashable {
     /// Nil until `PostgresCluster` was read once.
     package var status: Status?
     package var lease: Lease
+    /// The term in which all others have promised not to be promoted; nil when a promise is missing or there are none.
+    package var promisedTerm: Int?
+    /// This instance has itself promised, to an older primary, not to be promoted yet.
+    package var hasPromised: Bool
+    /// It has only just started: the API's or the peers' word will come before PostgreSQL would be up.
+    package var isNew: Bool
     package var postmaster: Postmaster
     package var upstream: Upstream?
 
@@ -59,6 +73,9 @@ package struct RoleFacts: Sendable, Hashable {
         disk: PersistentState,
         status: Status?,
         lease: Lease,
+        promisedTerm: Int? = nil,
+        hasPromised: Bool = false,
+        isNew: Bool = false,
         postmaster: Postmaster,
         upstream: Upstream? = nil
     ) {
@@ -66,6 +83,9 @@ package struct RoleFacts: Sendable, Hashable {
         self.disk = disk
         self.status = status
         self.lease = lease
+        self.promisedTerm = promisedTerm
+        self.hasPromised = hasPromised
+        self.isNew = isNew
         self.postmaster = postmaster
         self.upstream = upstream
     }
@@ -82,7 +102,8 @@ package enum RoleAction: Sendable, Hashable {
     case initialize(term: Int)
     case clone(from: String)
     case startStandby
-    /// Go on read-write in one's own, undemoted term (with the Lease held).
+    /// Go on read-write in one's own, undemoted term, with the Lease or with promises alone; a standby that runs is
+    /// stopped first.
     case startPrimary(term: Int)
     /// Leave recovery (with the Lease held).
     case promote(term: Int)
@@ -104,6 +125,7 @@ package enum WaitReason: String, Sendable, Hashable {
     case leaseUnknown = "LeaseUnknown"
     case leaseTaken = "LeaseTaken"
     case leaseNewer = "LeaseNewerThanStatus"
+    case promised = "Promised"
     case demoted = "DemotedInThisTerm"
     case dataMissing = "DataMissing"
 }

@@ -1,14 +1,18 @@
 /// Decides what an instance does next about its role: observed facts in, one action out.
 ///
 /// Who *should* be primary is `status.primary` in `status.term`; who *may accept writes* is whoever holds the Lease
-/// with that term. Anything that is missing, older than what the disk remembers, or contradictory makes a standby.
+/// with that term, or goes on in it with the promises of all others. Anything that is missing, older than what the disk remembers, or contradictory makes a standby.
 package enum RoleMachine {
     package static func decide(_ facts: RoleFacts) -> RoleAction {
         if facts.postmaster == .primary {
             return self.decideForPrimary(facts)
         }
+        // A term that stands in the Lease is being prepared or has begun: nothing older counts any more.
+        guard facts.lease.newestTerm <= facts.disk.highestTerm else {
+            return .noteTerm(facts.lease.newestTerm)
+        }
         guard let status = facts.status else {
-            return self.remainStandby(facts, .statusUnknown)
+            return self.decideAlone(facts)
         }
         // An API server restored from a backup must not turn time back.
         guard status.term >= facts.disk.highestTerm else {
@@ -35,6 +39,17 @@ package enum RoleMachine {
         return .verifyAndFollow(primary: primary, term: status.term)
     }
 
+    /// The API has not said anything yet.
+    private static func decideAlone(_ facts: RoleFacts) -> RoleAction {
+        let own = facts.disk.ownTerm
+        if own == facts.disk.highestTerm, facts.disk.mayGoOn(in: own) {
+            if facts.promisedTerm == own { return .startPrimary(term: own) }
+            // To come up as standby first would cost a restart or a promotion.
+            if facts.isNew, facts.postmaster == .stopped { return .wait(.statusUnknown) }
+        }
+        return self.remainStandby(facts, .statusUnknown)
+    }
+
     /// PostgreSQL accepts writes now.
     ///
     /// Whatever is unclear leaves it running, because the Lease's deadline bounds that.
@@ -47,7 +62,9 @@ package enum RoleMachine {
         case .mine:
             break
         case .unknown, .obtainable, .taken:
-            return .fence(.leaseLost)
+            // It goes on where the status leaves off, so a newer term in the Lease is the first word of it.
+            guard facts.lease.newestTerm <= own else { return .fence(.superseded) }
+            guard facts.promisedTerm == own else { return .fence(.leaseLost) }
         }
         guard let status = facts.status, status.term >= facts.disk.highestTerm else {
             return .wait(.running)
@@ -89,11 +106,17 @@ package enum RoleMachine {
         switch facts.postmaster {
         case .stopped:
             guard goesOn else { return .startStandby }
+            if facts.promisedTerm == status.term { return .startPrimary(term: status.term) }
             let action = self.withLease(facts, status.term) { .startPrimary(term: status.term) }
-            if case .wait = action { return .startStandby }
-            return action
+            guard case .wait(let reason) = action else { return action }
+            return facts.isNew && reason == .leaseUnknown ? action : .startStandby
         case .standby:
-            return self.withLease(facts, status.term) { .promote(term: status.term) }
+            let action = self.withLease(facts, status.term) { .promote(term: status.term) }
+            // Without the API nobody is promoted, but one that was primary may go on as what it was.
+            if case .wait = action, goesOn, facts.promisedTerm == status.term {
+                return .startPrimary(term: status.term)
+            }
+            return action
         case .primary:
             return .wait(.running)
         }
@@ -104,7 +127,7 @@ package enum RoleMachine {
         case .mine(let held):
             held == term ? action() : .takeLease(term: term)
         case .obtainable(let newest):
-            newest > term ? .wait(.leaseNewer) : .takeLease(term: term)
+            newest > term ? .wait(.leaseNewer) : facts.hasPromised ? .wait(.promised) : .takeLease(term: term)
         case .taken(let newest):
             newest > term ? .wait(.leaseNewer) : .wait(.leaseTaken)
         case .unknown:

@@ -27,6 +27,8 @@ public enum Annotations {
     public static let shutdownLSN = "drover.dev/shutdown-lsn"
     /// The term whose primary gave the Lease back.
     public static let shutdownTerm = "drover.dev/shutdown-term"
+    /// Who gave the Lease back, as it was held, and the newest ask for a promise that is given back with it.
+    public static let givenBack = "drover.dev/given-back"
     /// The primary has been told to stop and asks to be moved: when its grace ends, RFC 3339.
     public static let moveRequested = "drover.dev/move-requested"
 

@@ -43,6 +43,11 @@ struct LeaseTests {
     }
 
     @Test
+    func theOperatorKeepsItsPlaceForWhomeverStatusNames() {
+        #expect(self.observe("drover-operator/op-1/n/4", seconds: 0) == .obtainable(term: 4))
+    }
+
+    @Test
     func aMissingLeaseCountsAsHeldUnlessThereNeverWasAPrimary() {
         #expect(self.observe(nil, seconds: 14) == .taken(term: 0))
         #expect(self.observe(nil, seconds: 15) == .obtainable(term: 0))
@@ -64,8 +69,9 @@ struct LeaseTests {
         lease.annotate("other", "kept")
         let holder = LeaseHolder(instance: "db-1", podUID: "u", nonce: "n", term: 3)
         lease.hold(by: holder, duration: .seconds(15), now: "t")
-        lease.giveBack(shutdownLSN: LSN(rawValue: 0x5000028), term: 3, now: "t")
+        lease.giveBack(shutdownLSN: LSN(rawValue: 0x5000028), by: holder, newestAsk: 12, now: "t")
         #expect(lease.holderIdentity.isEmpty)
+        #expect(lease.givenBack?.holder == holder && lease.givenBack?.ask == 12)
         #expect(lease.shutdownLSN == LSN(rawValue: 0x5000028))
         #expect(lease.term == 3)
         #expect(lease.annotation("other") == "kept")
@@ -75,7 +81,7 @@ struct LeaseTests {
             duration: .seconds(15),
             now: "t"
         )
-        #expect(lease.shutdownLSN == nil)
+        #expect(lease.shutdownLSN == nil && lease.givenBack == nil)
         #expect(lease.document[path: ["spec", "leaseTransitions"]] == 2)
     }
 }

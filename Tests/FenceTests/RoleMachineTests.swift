@@ -24,6 +24,9 @@ struct RoleMachineTests {
         _ disk: PersistentState,
         _ status: RoleFacts.Status?,
         lease: RoleFacts.Lease = .obtainable(term: 0),
+        promised: Int? = nil,
+        hasPromised: Bool = false,
+        isNew: Bool = false,
         postmaster: RoleFacts.Postmaster = .stopped,
         upstream: RoleFacts.Upstream? = nil
     ) -> RoleFacts {
@@ -32,6 +35,9 @@ struct RoleMachineTests {
             disk: disk,
             status: status,
             lease: lease,
+            promisedTerm: promised,
+            hasPromised: hasPromised,
+            isNew: isNew,
             postmaster: postmaster,
             upstream: upstream
         )
@@ -102,8 +108,58 @@ struct RoleMachineTests {
             facts(disk(), chosen(3), lease: .mine(term: 2), postmaster: .standby), .takeLease(term: 3)
         ),
         (
-            "a Lease with a newer term than status is left alone",
-            facts(disk(), chosen(3), lease: .obtainable(term: 4), postmaster: .standby), .wait(.leaseNewer)
+            "a newer term in the Lease is written down",
+            facts(disk(), chosen(3), lease: .obtainable(term: 4), postmaster: .standby), .noteTerm(4)
+        ),
+        (
+            "and then the older status counts no more",
+            facts(disk(highest: 4), chosen(3), lease: .obtainable(term: 4), postmaster: .standby), .wait(.statusStale)
+        ),
+        (
+            "its own promise holds it back",
+            facts(disk(), chosen(3), hasPromised: true, postmaster: .standby), .wait(.promised)
+        ),
+        (
+            "promises do not promote",
+            facts(disk(), chosen(3), lease: .taken(term: 2), promised: 3, postmaster: .standby), .wait(.leaseTaken)
+        ),
+        (
+            "with promises alone it goes on in its own term",
+            facts(disk(own: 3), nil, lease: .unknown, promised: 3), .startPrimary(term: 3)
+        ),
+        (
+            "also as the standby that it came up as",
+            facts(disk(own: 3), nil, lease: .unknown, promised: 3, postmaster: .standby), .startPrimary(term: 3)
+        ),
+        (
+            "not when it was demoted in it",
+            facts(disk(own: 3, demoted: 3), nil, lease: .unknown, promised: 3), .startStandby
+        ),
+        (
+            "not when a newer term was seen",
+            facts(disk(highest: 4, own: 3), nil, lease: .unknown, promised: 3), .startStandby
+        ),
+        (
+            "one that has just started waits for a word", facts(disk(own: 3), nil, lease: .unknown, isNew: true),
+            .wait(.statusUnknown)
+        ),
+        (
+            "but only one that may go on", facts(disk(own: 2), nil, lease: .unknown, isNew: true), .startStandby
+        ),
+        (
+            "a primary at rest needs no Lease",
+            facts(disk(own: 3), chosen(3), lease: .obtainable(term: 3), promised: 3, postmaster: .primary),
+            .wait(.running)
+        ),
+        (
+            "promises of another term carry nothing",
+            facts(disk(own: 3), chosen(3), lease: .obtainable(term: 3), promised: 2, postmaster: .primary),
+            .fence(.leaseLost)
+        ),
+        (
+            "a primary stops when the Lease has a newer term",
+            facts(disk(own: 3), chosen(3), lease: .obtainable(term: 4), promised: 3, postmaster: .primary),
+            .fence(.superseded)
         ),
         (
             "a standby compares histories first", facts(disk(), other, postmaster: .standby),
@@ -171,38 +227,37 @@ struct RoleMachineTests {
                 disk,
                 Bool.random(using: &random) ? status : nil,
                 lease: leases.randomElement(using: &random) ?? .unknown,
+                promised: Bool.random(using: &random) ? Int.random(in: 1...4, using: &random) : nil,
+                hasPromised: .random(using: &random),
+                isNew: .random(using: &random),
                 postmaster: postmasters.randomElement(using: &random) ?? .stopped
             )
             switch RoleMachine.decide(facts) {
-            case .startPrimary(let term), .promote(let term):
+            case .promote(let term):
                 #expect(facts.lease == .mine(term: term))
                 #expect(facts.status?.primary == "a" && facts.status?.term == term)
                 #expect(!disk.isDemoted(in: term) && term >= disk.highestTerm)
+            case .startPrimary(let term):
+                #expect(facts.lease == .mine(term: term) || facts.promisedTerm == term)
+                #expect(facts.status == nil || facts.status?.primary == "a" && facts.status?.term == term)
+                #expect(disk.mayGoOn(in: term) && term == disk.highestTerm)
+            case .takeLease(let term):
+                guard case .mine = facts.lease else {
+                    #expect(!facts.hasPromised)
+                    continue
+                }
+                #expect(facts.status?.term == term)
             case .initialize(let term):
                 #expect(facts.lease == .mine(term: term) && term == 1 && facts.status?.isInitialized == false)
                 #expect(!disk.isBootstrapped)
             case .wait(.running):
                 guard facts.postmaster == .primary else { continue }
-                guard case .mine = facts.lease else {
-                    Issue.record("runs on without the Lease")
-                    continue
-                }
                 #expect(!disk.isDemoted(in: disk.ownTerm))
-            case .wait, .noteTerm, .takeLease, .clone, .startStandby, .adopt, .verifyAndFollow, .fence:
+                if case .mine = facts.lease { continue }
+                #expect(facts.promisedTerm == disk.ownTerm && facts.lease.newestTerm <= disk.ownTerm)
+            case .wait, .noteTerm, .clone, .startStandby, .adopt, .verifyAndFollow, .fence:
                 break
             }
         }
-    }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var value = self.state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -232,7 +232,7 @@ extension Supervisor {
         let deadline = BootTime.now + .seconds(5)
         while BootTime.now < deadline {
             var next = fence.lease
-            next.giveBack(shutdownLSN: shutdownLSN, term: fence.term, now: Self.timestamp())
+            next.giveBack(shutdownLSN: shutdownLSN, by: self.holder(fence.term), newestAsk: 0, now: Self.timestamp())
             do {
                 self.saw(try await self.directory.replace(next))
                 self.logger.notice("Gave the primary Lease back", metadata: ["term": "\(fence.term)"])

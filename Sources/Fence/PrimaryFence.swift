@@ -1,0 +1,94 @@
+/// What allows this instance to accept writes in a term: the Lease, or promises of all others.
+///
+/// Becoming primary always takes the Lease; promises only prolong. At rest promises carry the primary alone, and the
+/// Lease is neither renewed nor looked at.
+///
+///     Lease taken --all promises are there--> at rest --a promise is overdue--> Lease renewed --...
+///          |                                     |                                   |
+///          +------------- neither, for two thirds of the duration: stop -------------+
+package struct PrimaryFence: Sendable, Hashable {
+    private struct Hold: Hashable {
+        var startedAt: BootTime
+        var duration: Duration
+        /// A longer duration counts at once; of a shorter one those who watch may not know yet.
+        var counted: Duration
+        var isDisturbed = false
+        var until: BootTime { self.startedAt + FenceTiming.stopAfter(self.counted) }
+    }
+
+    package var ledger: PromiseLedger
+    private var lease: Hold?
+
+    package init(ledger: PromiseLedger) {
+        self.ledger = ledger
+    }
+
+    package var term: Int { self.ledger.term }
+
+    // MARK: The Lease
+
+    /// The Lease was taken or renewed with a request that was sent at `startedAt`.
+    package mutating func wroteLease(startedAt: BootTime, duration: Duration) {
+        self.lease = Hold(
+            startedAt: startedAt,
+            duration: duration,
+            counted: min(duration, self.lease?.duration ?? duration)
+        )
+    }
+
+    /// Somebody else has changed or removed the Lease.
+    ///
+    /// What was written carries on until it runs out, and is to be written anew at once.
+    package mutating func leaseChanged() {
+        self.lease?.isDisturbed = true
+    }
+
+    package func holdsLease(now: BootTime) -> Bool { self.lease.map { now < $0.until } ?? false }
+
+    /// Until when the Lease alone carries the primary.
+    package var leaseUntil: BootTime? { self.lease?.until }
+
+    /// When the Lease is to be written next; nil when it is not needed, and that will be said by a later look.
+    package func leaseDue(duration: Duration) -> BootTime? {
+        guard let lease = self.lease else { return BootTime(nanoseconds: 0) }
+        if lease.isDisturbed { return BootTime(nanoseconds: 0) }
+        // Those who watch count what the Lease says, so a change must be written there once.
+        if lease.duration != duration { return BootTime(nanoseconds: 0) }
+        let renewal = lease.startedAt + FenceTiming.renewEvery(lease.duration)
+        guard let needed = self.ledger.leaseNeededAt else { return renewal }
+        return max(renewal, needed)
+    }
+
+    // MARK: The whole
+
+    /// Until when writes may be accepted; nil when they never might.
+    package var deadline: BootTime? {
+        [self.lease?.until, self.ledger.until].compactMap { $0 }.max()
+    }
+
+    package func isHeld(now: BootTime) -> Bool { self.deadline.map { now < $0 } ?? false }
+
+    /// Whether promises alone carry the primary.
+    package func holdsPromises(now: BootTime) -> Bool { self.ledger.until.map { now < $0 } ?? false }
+
+    /// New members that may be acknowledged now: they have promised, or the Lease carries the primary without them.
+    package func acknowledgeable(now: BootTime) -> Membership? {
+        let margin = self.lease.map { $0.counted / 6 } ?? .zero
+        return self.ledger.acknowledgeable(
+            holdsLease: self.lease.map { now + margin < $0.until } ?? false,
+            now: now
+        )
+    }
+
+    /// The next term of the same life, whose Lease was just taken.
+    package func next(term: Int, membership: Membership) -> PrimaryFence {
+        PrimaryFence(
+            ledger: PromiseLedger(
+                instance: self.ledger.instance,
+                term: term,
+                membership: membership,
+                after: self.ledger
+            )
+        )
+    }
+}
