@@ -22,6 +22,7 @@ struct NodeReplier: Sendable {
             (assessments[name]?.rank ?? .fresh) >= .announced || node.annotations[Annotations.plannedEviction] != nil
             || node.annotations[Annotations.evictionDeadline] != nil
         var annotations: [String: JSONValue] = [:]
+        var details: Logger.Metadata = [LogKey.node: "\(name)"]
         if isAsked {
             let reply = NodeReply(on: name, moves: self.state.moves(), now: now)
             let isReady = reply.primaries == 0 && reply.moving == 0 ? "true" : "false"
@@ -30,6 +31,12 @@ struct NodeReplier: Sendable {
             }
             annotations[Annotations.evictionReady] = .string(isReady)
             annotations[Annotations.evictionStatus] = .string(try reply.annotation())
+            details[LogKey.evictionReady] = "\(isReady)"
+            details[LogKey.primaries] = "\(reply.primaries)"
+            details[LogKey.moving] = "\(reply.moving)"
+            for blocker in reply.blocked.prefix(1) {
+                details[LogKey.reason] = "\(blocker.cluster): \(blocker.reason.rawValue)"
+            }
         } else {
             // Nobody asks any more: an old answer must not be taken for one to the next question.
             for key in [Annotations.evictionReady, Annotations.evictionStatus] where node.annotations[key] != nil {
@@ -40,13 +47,7 @@ struct NodeReplier: Sendable {
         let patch: JSONValue = ["metadata": ["uid": .string(node.uid), "annotations": .object(annotations)]]
         let changed = try await self.client.patch(Node.self, name, .merge(patch))
         if let facts = NodeFacts(changed) { _ = self.state.setNode(name, facts) }
-        self.logger.info(
-            "Node answered",
-            metadata: [
-                LogKey.node: "\(name)",
-                LogKey.reason: "\(annotations[Annotations.evictionReady]?.stringValue ?? "withdrawn")",
-            ]
-        )
+        self.logger.info(isAsked ? "Answered on the node" : "Withdrew the answer on the node", metadata: details)
     }
 }
 

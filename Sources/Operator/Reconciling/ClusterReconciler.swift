@@ -144,12 +144,12 @@ struct ClusterReconciler: Sendable {
     }
 
     private func log(_ decision: Decision, status: PostgresClusterStatus, key: ObjectKey) {
-        let details: Logger.Metadata = [
-            LogKey.term: "\(status.term)",
-            LogKey.phase: "\(status.transition?.phase.rawValue ?? "")",
-            LogKey.reason: "\(decision.event?.reason ?? "")",
-            LogKey.message: "\(decision.event?.message ?? "")",
-        ]
+        var details: Logger.Metadata = [LogKey.term: "\(status.term)"]
+        if let transition = status.transition { details[LogKey.phase] = "\(transition.phase.rawValue)" }
+        if let event = decision.event {
+            details[LogKey.reason] = "\(event.reason)"
+            details[LogKey.message] = "\(event.message)"
+        }
         self.logger.info("Decided", metadata: self.metadata(key).merging(details) { $1 })
     }
 
