@@ -24,6 +24,7 @@ extension Target.Dependency {
     static let hummingbirdHTTP2 = product(name: "HummingbirdHTTP2", package: "hummingbird")
     static let hummingbirdTLS = product(name: "HummingbirdTLS", package: "hummingbird")
     static let logging = product(name: "Logging", package: "swift-log")
+    static let coreMetrics = product(name: "CoreMetrics", package: "swift-metrics")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
     static let metricsTestKit = product(name: "MetricsTestKit", package: "swift-metrics")
     static let nioCore = product(name: "NIOCore", package: "swift-nio")
@@ -88,19 +89,20 @@ let package = Package(
         library("HTTPClient", ["CLibCurl", "EventLoop"]),
         library("PostgresClient", ["CLibPQ", "EventLoop", .logging]),
 
+        library("MetricsText", ["EventLoop", .coreMetrics]),
         library("Workload", ["PostgresClient", "EventLoop", "CLinux"]),
 
         // Kubernetes
-        library("KubernetesClient", ["HTTPClient", "EventLoop", "JSON", .logging, .yams]),
+        library("KubernetesClient", ["HTTPClient", "EventLoop", "JSON", .logging, .metrics, .yams]),
         library(
             "KubernetesController",
-            ["KubernetesClient", "EventLoop", "JSON", .collections, .logging, .serviceLifecycle]
+            ["KubernetesClient", "EventLoop", "JSON", .collections, .logging, .metrics, .serviceLifecycle]
         ),
 
         // What Drover is
         library("PostgresClusterAPI", ["KubernetesClient", "JSON"]),
         library("InstanceAPI", ["HTTPClient", "PostgresClusterAPI", "JSON"]),
-        library("PoolerAPI", ["InstanceAPI", "HTTPClient", "PostgresClusterAPI"]),
+        library("PoolerAPI", ["InstanceAPI", "HTTPClient", "KubernetesClient", "PostgresClusterAPI"]),
         library("Fence", ["PostgresClusterAPI", "JSON"]),
         library("ClusterPlanning", ["PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]),
         library("Certificates", [.x509, .asn1, .crypto]),
@@ -117,7 +119,7 @@ let package = Package(
             "Operator",
             [
                 "ClusterPlanning", "KubernetesController", "KubernetesClient", "PostgresClient", "PostgresClusterAPI",
-                "InstanceAPI", "Certificates", "HTTPClient", "EventLoop", "JSON", .logging, .metrics,
+                "InstanceAPI", "Certificates", "MetricsText", "HTTPClient", "EventLoop", "JSON", .logging, .metrics,
                 .serviceLifecycle, .asyncAlgorithms, .collections, .hummingbird, .crypto,
             ]
         ),
@@ -168,7 +170,10 @@ let package = Package(
         // Executables
         executable(
             "drover-operator",
-            ["Operator", "KubernetesClient", "EventLoop", .argumentParser, .logging, .serviceLifecycle, .unixSignals]
+            [
+                "Operator", "KubernetesClient", "MetricsText", "EventLoop", .argumentParser, .logging, .metrics,
+                .serviceLifecycle, .unixSignals,
+            ]
         ),
         executable(
             "drover-instance",
@@ -180,7 +185,8 @@ let package = Package(
             "drover-playground",
             [
                 "Playground", "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient",
-                "PostgresClusterAPI", "Workload", "EventLoop", "JSON", "JSONYAML", "CLinux", .argumentParser, .logging,
+                "PostgresClusterAPI", "Workload", "EventLoop", "HTTPClient", "JSON", "JSONYAML", "CLinux",
+                .argumentParser, .logging,
                 .serviceLifecycle, .unixSignals,
             ]
         ),
@@ -203,6 +209,7 @@ let package = Package(
             ]
         ),
         tests("PostgresClientTests", ["PostgresClient", "Workload", "EventLoop"]),
+        tests("MetricsTextTests", ["MetricsText", .coreMetrics]),
         tests("WorkloadTests", ["Workload", "PostgresClient", "EventLoop"]),
         tests(
             "KubernetesClientTests",

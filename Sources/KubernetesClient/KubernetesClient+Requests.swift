@@ -70,7 +70,22 @@ extension KubernetesClient {
         }
     }
 
+    /// Performs a call once, and counts it.
     private func performOnce(_ call: Call) async throws(KubernetesError) -> HTTPResponse {
+        let verb = KubernetesClientMetrics.verb(call.method)
+        let start = ContinuousClock.now
+        defer { KubernetesClientMetrics.took(verb, start.duration(to: .now)) }
+        do {
+            let response = try await self.send(call)
+            KubernetesClientMetrics.answered(verb, code: String(response.status))
+            return response
+        } catch {
+            KubernetesClientMetrics.answered(verb, code: error.httpStatus.map { String($0) } ?? "\(error.code)")
+            throw error
+        }
+    }
+
+    private func send(_ call: Call) async throws(KubernetesError) -> HTTPResponse {
         let credentials = try await self.credentials.credentials()
         var request = self.request(call, credentials)
         request.timeout = self.requestTimeout
@@ -151,6 +166,7 @@ extension KubernetesClient {
         request.connection = .dedicated
         do {
             return try await self.http.withStream(request) { head, chunks in
+                KubernetesClientMetrics.answered("watch", code: String(head.status))
                 guard (200..<300).contains(head.status) else {
                     if head.status == 401 { self.credentials.refused(credentials) }
                     var text: [UInt8] = []
@@ -162,7 +178,9 @@ extension KubernetesClient {
                 return try await body(chunks)
             }
         } catch let error as HTTPClientError {
-            throw KubernetesError(error)
+            let error = KubernetesError(error)
+            KubernetesClientMetrics.answered("watch", code: "\(error.code)")
+            throw error
         }
     }
 

@@ -119,10 +119,11 @@ public final class DroverOperator: ServiceLifecycle.Service {
         defer { credentials.removeDirectory() }
         let state = OperatorState(ranking: self.configuration.ranking)
         let queue = WorkQueue<ObjectKey>(
+            name: "clusters",
             delays: ExponentialDelay(base: .milliseconds(50), maximum: .seconds(30)),
             logger: self.logger
         )
-        let nodeQueue = WorkQueue<String>(logger: self.logger)
+        let nodeQueue = WorkQueue<String>(name: "nodes", logger: self.logger)
         let observer = ClusterObserver(
             client: self.client,
             namespace: self.configuration.namespace,

@@ -1,5 +1,6 @@
 internal import Hummingbird
 public import Logging
+public import MetricsText
 public import ServiceLifecycle
 
 /// An address and port to listen on.
@@ -23,12 +24,14 @@ public struct HealthAddress: Sendable, Hashable {
 public struct HealthServer: ServiceLifecycle.Service {
     private let address: HealthAddress
     private let drover: DroverOperator
+    private let metrics: MetricsRegistry
     private let logger: Logger
 
     /// Makes a server; nothing happens before ``run()``.
-    public init(address: HealthAddress, drover: DroverOperator, logger: Logger) {
+    public init(address: HealthAddress, drover: DroverOperator, metrics: MetricsRegistry, logger: Logger) {
         self.address = address
         self.drover = drover
+        self.metrics = metrics
         self.logger = logger
     }
 
@@ -37,11 +40,11 @@ public struct HealthServer: ServiceLifecycle.Service {
     /// - Throws: when the address cannot be listened on.
     public func run() async throws {
         let router = Router()
-        let drover = self.drover
+        let (drover, metrics) = (self.drover, self.metrics)
         // One that waits for its turn to lead is as well as the one that leads.
         router.get("/healthz") { _, _ in "ok\n" }
         router.get("/readyz") { _, _ in "ok\n" }
-        router.get("/metrics") { _, _ in drover.metricsText }
+        router.get("/metrics") { _, _ in drover.metricsText + metrics.text }
         let application = Application(
             router: router,
             configuration: ApplicationConfiguration(

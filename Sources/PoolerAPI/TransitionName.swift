@@ -1,3 +1,4 @@
+internal import KubernetesClient
 public import PostgresClusterAPI
 
 /// What operator and poolers call a transition: no two of a cluster begin at the same instant in the same term.

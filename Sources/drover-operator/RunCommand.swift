@@ -3,6 +3,8 @@ internal import EventLoop
 internal import Foundation
 internal import KubernetesClient
 internal import Logging
+internal import Metrics
+internal import MetricsText
 internal import Operator
 internal import ServiceLifecycle
 internal import UnixSignals
@@ -47,6 +49,8 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         LoggingSystem.bootstrap { label in StreamLogHandler.standardError(label: label) }
+        let metrics = MetricsRegistry()
+        MetricsSystem.bootstrap(metrics)
         var logger = Logger(label: "drover-operator")
         logger.logLevel = Logger.Level(rawValue: self.logLevel) ?? .info
         let configuration =
@@ -76,7 +80,7 @@ struct RunCommand: AsyncParsableCommand {
         )
         var services: [any ServiceLifecycle.Service] = [drover]
         if let address = HealthAddress(self.metricsAddress) {
-            services.append(HealthServer(address: address, drover: drover, logger: logger))
+            services.append(HealthServer(address: address, drover: drover, metrics: metrics, logger: logger))
         }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(

@@ -26,6 +26,7 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
     private let time: TimeSource
     private let logger: Logger
     private let transform: @Sendable (inout Resource) -> Void
+    private let metrics = InformerMetrics(kind: Resource.resourceType.kind)
     private let retry = ExponentialDelay(base: .milliseconds(200), maximum: .seconds(30))
 
     /// Held while a change goes into the store and to the handlers, so that a handler added meanwhile misses nothing.
@@ -124,7 +125,9 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
                     version = from
                     failures = 0
                 }
-                if try await self.watch(from: from, reaching: { version = $0 }) {
+                let isGood = try await self.watch(from: from, reaching: { version = $0 })
+                self.metrics.watchEnded()
+                if isGood {
                     failures = 0
                     continue
                 }
@@ -132,6 +135,7 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
                 failures += 1
             } catch {
                 if Task.isCancelled { return }
+                self.metrics.watchFailed()
                 failures += 1
                 let mustList = Self.mustList(after: error)
                 self.logger.log(
@@ -178,6 +182,7 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
             }
             kept.formUnion(page.undecodable)
         }
+        self.metrics.listed()
         self.handlers.withLock { handlers in
             for change in self.store.replace(with: fresh, keeping: kept) {
                 Self.tell(handlers, change)

@@ -31,14 +31,17 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     private let delays: ExponentialDelay
     private let logger: Logger
     private let random: @Sendable () -> Double
+    private let metrics: WorkQueueMetrics
 
     /// Makes an empty queue.
     /// - Parameters:
+    ///   - name: tells its metrics from those of other queues.
     ///   - delays: between tries of a key that fails.
     ///   - time: the clock to wait by.
     ///   - logger: told about failures.
     ///   - random: 0 to 1, for jitter.
     public init(
+        name: String = "unnamed",
         delays: ExponentialDelay = ExponentialDelay(base: .milliseconds(100), maximum: .seconds(60)),
         time: TimeSource = .continuous,
         logger: Logger,
@@ -48,10 +51,12 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         self.time = time
         self.logger = logger
         self.random = random
+        self.metrics = WorkQueueMetrics(queue: name)
     }
 
     /// Adds a key; nothing changes when it waits already.
     public func add(_ key: Key) {
+        self.metrics.added()
         self.change { $0.added(key) }
     }
 
@@ -104,6 +109,8 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     }
 
     private func work(on key: Key, _ handle: @Sendable (Key) async throws -> Outcome) async {
+        let start = ContinuousClock.now
+        defer { self.metrics.worked(start.duration(to: .now)) }
         do {
             switch try await handle(key) {
             case .done:
@@ -126,6 +133,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
 
     @discardableResult
     private func failed(_ key: Key) -> Int {
+        self.metrics.failed()
         let failures = self.change { $0.failed(key) }
         self.add(key, after: self.delays.delay(failures: failures, random: self.random()))
         return failures
@@ -141,7 +149,10 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
             await withCheckedContinuation { continuation in
                 let key: Key?? = self.state.withLock { state in
                     if Task.isCancelled { return .some(nil) }
-                    if let key = state.keys.take() { return key }
+                    if let key = state.keys.take() {
+                        self.metrics.waiting(state.keys.readyCount)
+                        return key
+                    }
                     state.idle.append((id, continuation))
                     return nil
                 }
@@ -163,6 +174,8 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
             while !state.idle.isEmpty, let key = state.keys.take() {
                 handed.append((state.idle.removeFirst().continuation, key))
             }
+            // Under the lock, so that an older figure cannot come last.
+            self.metrics.waiting(state.keys.readyCount)
             return (result, handed)
         }
         for (continuation, key) in handed {
