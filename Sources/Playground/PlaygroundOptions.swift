@@ -62,8 +62,8 @@ public struct PlaygroundOptions: Sendable {
         return URL(fileURLWithPath: path).deletingLastPathComponent().path
     }
 
-    /// Finds the definitions.
-    func findDefinitions() -> String? {
+    /// Finds the definitions; nil when they are nowhere.
+    public func findDefinitions() -> String? {
         if let definitions { return definitions }
         let name = "crds/postgresclusters.drover.dev.yaml"
         var directory = URL(fileURLWithPath: self.executables).resolvingSymlinksInPath()

@@ -101,6 +101,8 @@ public actor LocalPostgres {
     public func follow(_ primary: LocalPostgres, slot: String? = nil) throws(WorkloadError) {
         let connection = "host=\(primary.socketDirectory) port=\(primary.port) user=postgres application_name=standby"
         try self.configure(["primary_conninfo": connection, "primary_slot_name": slot ?? ""])
+        // What pg_basebackup has written there would win.
+        try Self.write("", to: self.dataDirectory + "/postgresql.auto.conf")
         try Self.write("", to: self.dataDirectory + "/standby.signal")
     }
 
@@ -133,6 +135,14 @@ public actor LocalPostgres {
                 }
             }
             try await Self.pause(.milliseconds(5))
+        }
+    }
+
+    /// Makes the server read its settings again.
+    public func reload() throws(WorkloadError) {
+        let pid = try self.postmasterPID()
+        guard kill(pid, SIGHUP) == 0 else {
+            throw WorkloadError("the server could not be signalled: \(unsafe String(cString: strerror(errno)))")
         }
     }
 

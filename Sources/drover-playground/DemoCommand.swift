@@ -1,7 +1,6 @@
 internal import ArgumentParser
 internal import EventLoop
 internal import Foundation
-internal import Logging
 internal import Playground
 internal import Synchronization
 
@@ -18,26 +17,15 @@ struct DemoCommand: AsyncParsableCommand {
     @Flag(help: "Leave the playground running at the end, until Ctrl-C.")
     var keep = false
 
-    @Option(help: "The manifest of the cluster; it must be named orders.")
-    var manifest = "manifests/examples/orders.yaml"
-
     @Option(help: "Where to write the kubeconfig.")
     var kubeconfig = "playground.kubeconfig"
 
-    @Option(help: "Where to keep everything; a temporary directory, removed at the end, when not given.")
-    var data: String?
-
-    @Option(help: "The directory of Drover's executables; that of this program when not given.")
-    var executables: String?
-
     @OptionGroup
-    var log: LogOptions
+    var stage: StageOptions
 
     func run() async throws {
-        var options = PlaygroundOptions(nodeCount: 3, logger: self.log.logger("demo"))
+        var options = self.stage.playground("demo")
         options.kubeconfig = self.kubeconfig
-        options.dataDirectory = self.data
-        if let executables { options.executables = executables }
         let ready = options
         let command = self
         let isGood = DemoOutcome()
@@ -54,7 +42,7 @@ struct DemoCommand: AsyncParsableCommand {
             let story = DemoStory(
                 playground: playground,
                 narrator: narrator,
-                manifest: self.manifest,
+                manifest: self.stage.manifest,
                 freshNode: "node-d"
             )
             var report = DemoReport()

@@ -1,21 +1,24 @@
 internal import EventLoop
 internal import PostgresClient
+internal import Synchronization
 internal import Workload
 
-/// Two plain PostgreSQL servers whose roles are exchanged by hand, as fast as the server itself allows.
+/// Three plain PostgreSQL servers whose roles are changed by hand, as fast as the server itself allows.
 ///
 /// Nobody decides, fences or announces anything here: it is what no operator can do better than.
-final class BenchFloor: Sendable {
+final class BenchFloor: BenchContestant {
     private let eventLoop: EventLoop
     private let directory: String
     private let servers: [LocalPostgres]
+    /// The old primary, until it is a standby again, and the new one.
+    private let stopped = Lock<(old: LocalPostgres, new: LocalPostgres)?>(nil)
 
-    /// Two servers in a directory of their own; nothing is started yet.
+    /// Servers in a directory of their own; nothing is started yet.
     init(eventLoop: EventLoop) throws {
         self.eventLoop = eventLoop
         let directory = try LocalPostgres.temporaryDirectory()
         self.directory = directory
-        self.servers = try ["a", "b"]
+        self.servers = try ["a", "b", "c"]
             .map { name in
                 LocalPostgres(
                     directory: "\(directory)/\(name)",
@@ -25,23 +28,19 @@ final class BenchFloor: Sendable {
             }
     }
 
-    /// Leads a client to whichever server accepts writes.
-    var configuration: PostgresConfiguration {
+    func configuration(_ route: BenchRoute) -> PostgresConfiguration {
         var configuration = self.servers[0].tcpConfiguration(user: "app", password: "floor")
         configuration.sslMode = .verifyFull
         configuration.sslRootCertPEMFile = self.directory + "/server.crt"
         configuration.host = "orders"
-        configuration.hostaddr = "127.0.0.1"
-        configuration.alternatives = [.init(host: "orders", hostaddr: "127.0.0.1", port: self.servers[1].port)]
-        configuration.options["target_session_attrs"] = "read-write"
         configuration.applicationName = "writer"
         configuration.connectTimeout = .seconds(2)
-        return configuration
+        return configuration.trying(self.servers.map { (address: "127.0.0.1", port: $0.port) })
     }
 
-    /// Makes the first server, and the second as its standby.
-    func start(settings: [String: String]) async throws {
-        try await self.makeCertificate()
+    /// Makes the first server, and the others as its standbys.
+    func start(settings: [String: String], replication: BenchReplication) async throws {
+        try await BenchPrograms.makeCertificate(in: self.directory, eventLoop: self.eventLoop)
         var settings = settings
         settings["ssl"] = "on"
         settings["ssl_cert_file"] = self.directory + "/server.crt"
@@ -56,11 +55,18 @@ final class BenchFloor: Sendable {
         try await first.start()
         try await self.query(first, "CREATE ROLE app LOGIN PASSWORD 'floor'")
         try await self.query(first, "GRANT CREATE ON SCHEMA public TO app")
-        let second = self.servers[1]
-        try await second.clone(from: first)
-        try await second.follow(first)
-        try await second.start()
-        try await self.waitForStandby(of: first)
+        for standby in self.servers.dropFirst() {
+            try await standby.clone(from: first)
+            try await standby.follow(first)
+            try await standby.start()
+        }
+        try await self.waitForStandbys(of: first)
+        guard replication == .synchronous else { return }
+        // Every standby goes by this name, wherever it follows.
+        for server in self.servers {
+            try await server.configure(["synchronous_standby_names": "ANY 1 (standby)"])
+            try await server.reload()
+        }
     }
 
     /// Removes everything.
@@ -69,16 +75,14 @@ final class BenchFloor: Sendable {
         await LocalPostgres.removeDirectory(self.directory, eventLoop: self.eventLoop)
     }
 
-    /// Exchanges the roles; returns when the new primary accepts writes.
-    ///
-    /// ``rejoin(_:following:)`` does the rest.
-    /// - Returns: the old and the new primary.
-    func switchover() async throws -> (old: LocalPostgres, new: LocalPostgres) {
-        let isSwapped = try await self.isInRecovery(self.servers[0])
-        let old = self.servers[isSwapped ? 1 : 0]
-        let new = self.servers[isSwapped ? 0 : 1]
+    func switchover() async throws {
+        guard let old = try await self.primary(), let new = self.servers.first(where: { $0 !== old }) else {
+            throw DemoError("the floor has no primary")
+        }
         let candidate = try await PostgresConnection.connect(new.configuration(), eventLoop: self.eventLoop)
         defer { candidate.close() }
+        let others = self.servers.filter { $0 !== old && $0 !== new }
+        for other in others { try await other.follow(new) }
         try await self.query(old, "CHECKPOINT")
         try await self.query(old, "CHECKPOINT")
         _ = try await candidate.query("CHECKPOINT")
@@ -93,20 +97,22 @@ final class BenchFloor: Sendable {
             try await candidate.query("SELECT pg_last_wal_replay_lsn() > $1::pg_lsn AS done", [record])[0].bool("done")
         }
         _ = try await candidate.query("SELECT pg_promote(false)")
+        for other in others { try await other.reload() }
         try await self.repeatEachMillisecond {
             try await candidate.query("SELECT NOT pg_is_in_recovery() AS done")[0].bool("done")
         }
-        return (old, new)
+        self.stopped.withLock { $0 = (old, new) }
     }
 
-    /// Makes the old primary a standby of the new one.
-    func rejoin(_ old: LocalPostgres, following new: LocalPostgres) async throws {
+    func settle() async throws {
+        guard let (old, new) = self.stopped.withLock({ $0 }) else { return }
         try await old.stop(.immediate)
         try await old.follow(new)
         try await old.start()
-        try await self.waitForStandby(of: new)
-        // As its former standby is now: no wish to follow that is left over.
+        try await self.waitForStandbys(of: new)
+        // As its former standbys are now: no wish to follow that is left over.
         _ = try await self.query(new, "CHECKPOINT")
+        self.stopped.withLock { $0 = nil }
     }
 
     private func repeatEachMillisecond(_ look: () async throws -> Bool?) async throws {
@@ -117,7 +123,7 @@ final class BenchFloor: Sendable {
         }
     }
 
-    private func waitForStandby(of primary: LocalPostgres) async throws {
+    private func waitForStandbys(of primary: LocalPostgres) async throws {
         let connection = try await PostgresConnection.connect(primary.configuration(), eventLoop: self.eventLoop)
         defer { connection.close() }
         let deadline = ContinuousClock.now + .seconds(60)
@@ -128,35 +134,24 @@ final class BenchFloor: Sendable {
                 WHERE state = 'streaming' AND replay_lsn >= pg_current_wal_lsn() - 65536
                 """
             )
-            if !rows.isEmpty { return }
-            guard ContinuousClock.now < deadline else { throw DemoError("the floor's standby does not stream") }
+            if rows.count == self.servers.count - 1 { return }
+            guard ContinuousClock.now < deadline else { throw DemoError("the floor's standbys do not stream") }
             try await Task.sleep(for: .milliseconds(20))
         }
     }
 
-    private func isInRecovery(_ server: LocalPostgres) async throws -> Bool {
-        try await self.query(server, "SELECT pg_is_in_recovery() AS it")[0].bool("it") ?? false
+    private func primary() async throws -> LocalPostgres? {
+        for server in self.servers
+        where try await self.query(server, "SELECT pg_is_in_recovery() AS it")[0].bool("it") == false {
+            return server
+        }
+        return nil
     }
 
     @discardableResult
     private func query(_ server: LocalPostgres, _ sql: String) async throws -> PostgresRows {
         try await PostgresConnection.withConnection(server.configuration(), eventLoop: self.eventLoop) { connection in
             try await connection.query(sql, timeout: .seconds(60))
-        }
-    }
-
-    private func makeCertificate() async throws {
-        let process = try await ChildProcess.start(
-            [
-                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                "-days", "2", "-subj", "/CN=orders", "-addext", "subjectAltName=DNS:orders",
-                "-keyout", self.directory + "/server.key", "-out", self.directory + "/server.crt",
-            ],
-            output: self.directory + "/openssl.log",
-            eventLoop: self.eventLoop
-        )
-        guard await process.wait() == .exited(0) else {
-            throw DemoError("openssl made no certificate for the floor: see \(self.directory)/openssl.log")
         }
     }
 }

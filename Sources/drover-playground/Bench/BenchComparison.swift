@@ -1,0 +1,77 @@
+internal import ArgumentParser
+internal import Workload
+
+/// Who can be measured beside Drover.
+enum BenchPeer: String, Sendable, Hashable, CaseIterable, ExpressibleByArgument {
+    /// Plain servers, switched over by hand.
+    case floor
+    /// Patroni with its defaults.
+    case patroni
+
+    /// Reads a list with commas.
+    static func list(_ text: String) throws -> [BenchPeer] {
+        try text.split(separator: ",")
+            .map { name in
+                guard let peer = BenchPeer(rawValue: String(name)) else {
+                    throw ValidationError("--peers knows no '\(name)'")
+                }
+                return peer
+            }
+    }
+}
+
+/// What was measured of every contestant in one run under the same conditions.
+struct BenchComparison: Sendable {
+    let replication: BenchReplication
+    let activity: BenchActivity
+    /// In the order of their first round.
+    private(set) var labels: [String] = []
+    private var measured: [String: GapFigures] = [:]
+
+    init(replication: BenchReplication, activity: BenchActivity) {
+        self.replication = replication
+        self.activity = activity
+    }
+
+    /// Such as `synchronousPgbench`.
+    var name: String {
+        self.replication.rawValue + self.activity.rawValue.prefix(1).uppercased() + self.activity.rawValue.dropFirst()
+    }
+
+    mutating func add(_ label: String, _ outcome: BenchRound.Outcome) {
+        if self.measured[label] == nil { self.labels.append(label) }
+        self.measured[label, default: GapFigures()]
+            .add(gapMilliseconds: outcome.gapMilliseconds, lost: outcome.lost, failed: outcome.failed)
+    }
+
+    func figures(_ label: String) -> GapFigures { self.measured[label] ?? GapFigures() }
+
+    var lost: Int { self.measured.values.reduce(0) { $0 + $1.lost } }
+
+    /// For people.
+    var lines: [String] {
+        let width = self.labels.map(\.count).max() ?? 0
+        return self.labels.map { label in
+            label + String(repeating: " ", count: width - label.count) + "  " + self.figures(label).line
+        }
+    }
+
+    /// The members of a JSON object.
+    var members: [(key: String, text: String)] {
+        var members = self.labels.map { (key: $0, text: self.figures($0).json) }
+        let drover = self.figures("drover").median
+        if self.labels.contains("floor") {
+            let floor = self.figures("floor").median
+            members.append((key: "ratioToFloor", text: Self.ratio(drover, floor)))
+            members.append((key: "overFloorMilliseconds", text: String(drover - floor)))
+        }
+        if self.labels.contains("patroni") {
+            members.append((key: "ratioToPatroni", text: Self.ratio(drover, self.figures("patroni").median)))
+        }
+        return members
+    }
+
+    private static func ratio(_ one: Int, _ other: Int) -> String {
+        GapFigures.twoDigits(Double(one) / Double(max(1, other)))
+    }
+}

@@ -1,0 +1,126 @@
+internal import EventLoop
+internal import Foundation
+internal import KubernetesClient
+internal import Logging
+internal import Playground
+internal import Synchronization
+internal import Workload
+
+/// API server, nodes and operator, each a process of its own that can be frozen or killed.
+final class BenchStage: Sendable {
+    let directory: String
+    let eventLoop: EventLoop
+    let client: KubernetesClient
+    let server: Workload.ChildProcess
+    private let executables: String
+    private let kubeconfig: String
+    private let children = Lock<[String: Workload.ChildProcess]>([:])
+
+    private init(
+        directory: String,
+        eventLoop: EventLoop,
+        client: KubernetesClient,
+        server: Workload.ChildProcess,
+        executables: String,
+        kubeconfig: String
+    ) {
+        self.directory = directory
+        self.eventLoop = eventLoop
+        self.client = client
+        self.server = server
+        self.executables = executables
+        self.kubeconfig = kubeconfig
+    }
+
+    /// Starts three nodes in three zones and one operator, runs `body`, and ends everything.
+    static func run(_ options: PlaygroundOptions, _ body: (BenchStage) async throws -> Void) async throws {
+        let directory = try options.dataDirectory ?? LocalPostgres.temporaryDirectory()
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        let eventLoop = try EventLoop(name: "bench")
+        defer { eventLoop.shutdown() }
+        let kubeconfig = "\(directory)/kubeconfig"
+        let server = try await ChildProcess.start(
+            BenchPrograms.dyingWithUs([
+                "\(options.executables)/drover-playground", "server", "--port", "0", "--kubeconfig", kubeconfig,
+                "--data", "\(directory)/server",
+            ]),
+            output: "\(directory)/server.log",
+            eventLoop: eventLoop
+        )
+        do {
+            let deadline = ContinuousClock.now + .seconds(60)
+            while !FileManager.default.fileExists(atPath: kubeconfig), ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            let stage = BenchStage(
+                directory: directory,
+                eventLoop: eventLoop,
+                client: KubernetesClient(
+                    configuration: try .kubeconfig(path: kubeconfig),
+                    eventLoop: eventLoop,
+                    logger: options.logger
+                ),
+                server: server,
+                executables: options.executables,
+                kubeconfig: kubeconfig
+            )
+            do {
+                try await stage.start(options)
+                try await body(stage)
+            } catch {
+                await stage.end()
+                throw error
+            }
+            await stage.end()
+        } catch {
+            await server.signal(9)
+            _ = await server.wait()
+            throw error
+        }
+        await server.signal(9)
+        _ = await server.wait()
+        if options.dataDirectory == nil { try? FileManager.default.removeItem(atPath: directory) }
+    }
+
+    private func start(_ options: PlaygroundOptions) async throws {
+        guard let definitions = options.findDefinitions() else {
+            throw DemoError("cannot find crds/postgresclusters.drover.dev.yaml")
+        }
+        try await Manifests(client: self.client).apply(file: definitions)
+        for node in options.nodes {
+            try await self.child(
+                node.name,
+                [
+                    "drover-playground", "node", "--name", node.name, "--zone", node.zone, "--kubeconfig",
+                    self.kubeconfig, "--data", "\(self.directory)/data", "--executables", self.executables,
+                ]
+            )
+        }
+        try await self.child(
+            "operator",
+            ["drover-operator", "run", "--kubeconfig", self.kubeconfig, "--metrics-address", ""]
+        )
+    }
+
+    private func child(_ name: String, _ command: [String]) async throws {
+        let process = try await ChildProcess.start(
+            BenchPrograms.dyingWithUs(["\(self.executables)/\(command[0])"] + command.dropFirst()),
+            output: "\(self.directory)/\(name).log",
+            eventLoop: self.eventLoop
+        )
+        self.children.withLock { $0[name] = process }
+    }
+
+    /// The process that runs a node, above all its pods.
+    func node(_ name: String) -> Workload.ChildProcess? { self.children.withLock { $0[name] } }
+
+    private func end() async {
+        self.client.shutdown()
+        let children = self.children.withLock { Array($0.values) }
+        for child in children {
+            ProcessTree.thaw(below: child.pid)
+            await child.signal(9)
+        }
+        for child in children { _ = await child.wait() }
+    }
+}
