@@ -147,9 +147,11 @@ extension KubernetesClient {
         var timeout: Duration?
     }
 
-    func withWatch<R>(
+    /// Opens a watch and gives its events to `body`; `decode` reads the object out of a whole line.
+    func withWatch<Object: Sendable, R>(
         _ watch: WatchRequest,
-        _ body: (HTTPBodyChunks) async throws -> R
+        decode: @escaping @Sendable (_ line: Data) throws -> Object,
+        _ body: (WatchEvents<Object>) async throws -> R
     ) async throws -> R {
         var query = watch.selector.query
         query.append((name: "watch", value: "true"))
@@ -175,7 +177,10 @@ extension KubernetesClient {
                     }
                     throw KubernetesError(httpStatus: head.status, headers: head.headers, body: text)
                 }
-                return try await body(chunks)
+                let events = WatchEvents<Object>(chunks: chunks) { line throws(KubernetesError) in
+                    try Self.decodeEvent(line, decode)
+                }
+                return try await body(events)
             }
         } catch let error as HTTPClientError {
             let error = KubernetesError(error)

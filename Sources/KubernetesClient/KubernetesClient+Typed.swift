@@ -200,19 +200,17 @@ extension KubernetesClient {
         timeout: Duration? = nil,
         _ body: (WatchEvents<T>) async throws -> R
     ) async throws -> R {
-        let path = try ResourcePath(T.resourceType, namespace: namespace)
         let request = WatchRequest(
-            path: path,
+            path: try ResourcePath(T.resourceType, namespace: namespace),
             selector: selector,
             resourceVersion: resourceVersion,
             timeout: timeout
         )
-        return try await self.withWatch(request) { chunks in
-            let events = WatchEvents<T>(chunks: chunks) { line throws(KubernetesError) in
-                try Self.decodeEvent(line) { bytes in try JSONDecoder().decode(ObjectLine<T>.self, from: bytes).object }
-            }
-            return try await body(events)
-        }
+        return try await self.withWatch(
+            request,
+            decode: { line in try JSONDecoder().decode(ObjectLine<T>.self, from: line).object },
+            body
+        )
     }
 
     // MARK: Coding

@@ -128,24 +128,22 @@ extension KubernetesClient {
         timeout: Duration? = nil,
         _ body: (WatchEvents<JSONValue>) async throws -> R
     ) async throws -> R {
-        let path = try ResourcePath(type, namespace: namespace)
         let request = WatchRequest(
-            path: path,
+            path: try ResourcePath(type, namespace: namespace),
             selector: selector,
             resourceVersion: resourceVersion,
             timeout: timeout
         )
-        return try await self.withWatch(request) { chunks in
-            let events = WatchEvents<JSONValue>(chunks: chunks) { line throws(KubernetesError) in
-                try Self.decodeEvent(line) { _ in
-                    guard let object = try JSONValue(parsing: line)["object"] else {
-                        throw KubernetesError(code: .malformedAnswer, message: "an event without object")
-                    }
-                    return object
+        return try await self.withWatch(
+            request,
+            decode: { line in
+                guard let object = try JSONValue(parsing: Array(line))["object"] else {
+                    throw KubernetesError(code: .malformedAnswer, message: "an event without object")
                 }
-            }
-            return try await body(events)
-        }
+                return object
+            },
+            body
+        )
     }
 
     private static func parse(_ body: [UInt8]) throws(KubernetesError) -> JSONValue {

@@ -70,18 +70,13 @@ extension APIServer {
         let body = try request.jsonBody()
         let pipeline = try self.pipeline(request, view)
         let specPath = self.path(scale.specReplicasPath)
-        let object = try self.store.mutate(
-            view.resource,
-            namespace: target.namespace ?? "",
-            name: target.name,
-            dryRun: request.isDryRun
-        ) { object throws(StatusError) in
-            let old = object
+        let (object, _) = try self.changed(request, target, view, pipeline, isApplied: false) {
+            object throws(StatusError) in
             var wanted = body
             if request.method == "PATCH" {
                 let current = StoredObject(
                     key: ObjectKey(view.resource, namespace: target.namespace ?? "", name: target.name),
-                    value: old,
+                    value: object,
                     resourceVersion: 0
                 )
                 let shown = try self.scale(of: current, view.definition)
@@ -107,12 +102,10 @@ extension APIServer {
                     ]
                 )
             }
-            object = view.shown(object)
             object[path: specPath] = .int(replicas)
             if let version = wanted["metadata"]?["resourceVersion"] {
                 object[path: ["metadata", "resourceVersion"]] = version
             }
-            _ = try pipeline.prepareUpdate(&object, old: old, name: target.name, isApplied: false)
         }
         return .json(try self.scale(of: object, view.definition))
     }

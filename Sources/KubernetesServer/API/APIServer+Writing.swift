@@ -93,6 +93,19 @@ extension APIServer {
         isApplied: Bool,
         _ body: (inout JSONValue) throws(StatusError) -> Void
     ) throws(StatusError) -> APIReply {
+        let (object, warnings) = try self.changed(request, target, view, pipeline, isApplied: isApplied, body)
+        return self.reply(object, view, request, warnings: warnings)
+    }
+
+    /// The same, with the object as it is now instead of an answer.
+    func changed(
+        _ request: APIRequest,
+        _ target: APIRequest.Target,
+        _ view: ResourceView,
+        _ pipeline: ObjectPipeline,
+        isApplied: Bool,
+        _ body: (inout JSONValue) throws(StatusError) -> Void
+    ) throws(StatusError) -> (object: StoredObject, warnings: [String]) {
         var warnings: [String] = []
         let object = try self.store.mutate(
             view.resource,
@@ -105,7 +118,7 @@ extension APIServer {
             try body(&object)
             warnings = try pipeline.prepareUpdate(&object, old: old, name: target.name, isApplied: isApplied)
         }
-        return self.reply(object, view, request, warnings: warnings)
+        return (object, warnings)
     }
 
     // MARK: Patch
