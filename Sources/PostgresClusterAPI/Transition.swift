@@ -59,6 +59,8 @@ public struct FinishedTransition: Codable, Hashable, Sendable {
     public var finishedAt: Timestamp
     /// Milliseconds between the stop of the old and the promotion of the new primary, where known.
     public var writeGapMilliseconds: Int64?
+    /// Where that time went, where known.
+    public var spans: [TransitionSpan]?
 
     /// Makes a finished transition.
     public init(
@@ -67,7 +69,8 @@ public struct FinishedTransition: Codable, Hashable, Sendable {
         to: String,
         reason: TransitionReason,
         finishedAt: Timestamp,
-        writeGapMilliseconds: Int64? = nil
+        writeGapMilliseconds: Int64? = nil,
+        spans: [TransitionSpan]? = nil
     ) {
         self.kind = kind
         self.from = from
@@ -75,6 +78,38 @@ public struct FinishedTransition: Codable, Hashable, Sendable {
         self.reason = reason
         self.finishedAt = finishedAt
         self.writeGapMilliseconds = writeGapMilliseconds
+        self.spans = spans
+    }
+}
+
+/// A step of a change of primary during which nobody can write.
+public enum TransitionStep: String, Codable, Hashable, Sendable, CaseIterable {
+    /// The old primary stops, from the request to the answer with its last position.
+    case stop = "Stop"
+    /// The candidate replays up to that position.
+    case replay = "Replay"
+    /// The decision is written.
+    case decide = "Decide"
+    /// The new primary takes the Lease and is promoted.
+    case promote = "Promote"
+    /// The Service leads to the new primary; beside the promotion.
+    case announce = "Announce"
+}
+
+/// How long a step of a change of primary took, as the operator saw it.
+public struct TransitionSpan: Codable, Hashable, Sendable {
+    /// The step.
+    public var step: TransitionStep
+    /// When it began, in milliseconds after the old primary was asked to stop.
+    public var startMilliseconds: Int64
+    /// How long it took.
+    public var milliseconds: Int64
+
+    /// Makes a span.
+    public init(step: TransitionStep, startMilliseconds: Int64, milliseconds: Int64) {
+        self.step = step
+        self.startMilliseconds = startMilliseconds
+        self.milliseconds = milliseconds
     }
 }
 

@@ -53,6 +53,8 @@ struct SwitchoverTests {
                 #expect(after.primary != before.primary)
                 #expect(after.term == before.term + 1)
                 #expect(after.lastTransition?.reason == .nodeCordoned)
+                let steps = after.lastTransition?.spans?.map(\.step) ?? []
+                #expect(steps.filter { $0 != .replay && $0 != .announce } == [.stop, .decide, .promote])
                 try await fixture.waitFor("orders", "the node's reply") { _ in
                     let annotations = try await fixture.client.get(Node.self, node).metadata.annotations
                     return annotations?[Annotations.evictionReady] == "true"

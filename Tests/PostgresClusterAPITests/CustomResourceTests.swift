@@ -169,7 +169,10 @@ import Testing
                     to: status.members[1],
                     reason: .nodeCordoned,
                     finishedAt: now,
-                    writeGapMilliseconds: 133
+                    writeGapMilliseconds: 133,
+                    spans: TransitionStep.allCases.map {
+                        TransitionSpan(step: $0, startMilliseconds: 0, milliseconds: 133)
+                    }
                 )
                 for type in ConditionType.all {
                     for reason in ConditionReason.all {

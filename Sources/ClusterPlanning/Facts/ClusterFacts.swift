@@ -45,6 +45,8 @@ public struct ClusterFacts: Sendable {
     public var primariesPerNode: [String: Int] = [:]
     /// How long nobody could write in the present transition, where this process saw both ends.
     public var writeGapMilliseconds: Int64?
+    /// Where that time went.
+    public var spans: [TransitionSpan] = []
     /// How many other clusters have a transition under way.
     public var otherTransitions: Int = 0
 

@@ -276,6 +276,7 @@ extension Planning {
             return
         }
         let gap = self.facts.writeGapMilliseconds
+        let spans = self.facts.spans
         let now = self.now
         self.decide(
             PlannedEvent("\(transition.kind.rawValue)Finished", "\(primary) is primary, \(transition.from) was")
@@ -287,7 +288,8 @@ extension Planning {
                 to: primary,
                 reason: transition.reason,
                 finishedAt: Timestamp(now),
-                writeGapMilliseconds: gap
+                writeGapMilliseconds: gap,
+                spans: spans.isEmpty ? nil : spans
             )
         }
     }

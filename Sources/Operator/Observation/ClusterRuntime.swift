@@ -22,8 +22,7 @@ final class ClusterRuntime: Sendable {
         var epoch: CallEpoch?
         var resting: [String: Date] = [:]
         var streams: [String: Stream] = [:]
-        var stoppedAt: ContinuousClock.Instant?
-        var writeGap: Duration?
+        var trace = TransitionTrace()
         var ensuredBase: String?
         var wantsNumbers = false
         var obstacle: Obstacle?
@@ -44,6 +43,7 @@ final class ClusterRuntime: Sendable {
     }
 
     let key: ObjectKey
+    private let origin = ContinuousClock.now
     private let state = Lock(State())
 
     init(key: ObjectKey) {
@@ -62,17 +62,15 @@ final class ClusterRuntime: Sendable {
                 state.attempts = [:]
                 state.callTasks = [:]
                 if epoch.startedAt == nil {
-                    state.stoppedAt = nil
-                    state.writeGap = nil
+                    state.trace = TransitionTrace()
                 }
             }
             facts.reports = state.reports
             facts.obstacle = state.obstacle
             facts.calls = state.calls
             facts.restingCandidates = state.resting
-            facts.writeGapMilliseconds = state.writeGap.map { gap in
-                gap.components.seconds * 1000 + gap.components.attoseconds / 1_000_000_000_000_000
-            }
+            facts.writeGapMilliseconds = state.trace.gap?.inMilliseconds
+            facts.spans = state.trace.spans
         }
     }
 
@@ -126,7 +124,7 @@ final class ClusterRuntime: Sendable {
             let attempt = (state.attempts[call] ?? 0) + 1
             state.attempts[call] = attempt
             state.calls[call] = .running
-            if case .demote = call, state.stoppedAt == nil { state.stoppedAt = .now }
+            if case .demote = call { state.trace.stopRequested(at: self.now) }
             state.callTasks[call] = perform(attempt)
         }
     }
@@ -137,11 +135,29 @@ final class ClusterRuntime: Sendable {
             guard state.epoch == epoch else { return }
             state.callTasks[call] = nil
             state.calls[call] = result
-            if case .promote = call, result.isDone, state.writeGap == nil, let stoppedAt = state.stoppedAt {
-                state.writeGap = stoppedAt.duration(to: .now)
+            guard result.isDone else { return }
+            switch call {
+            case .demote: state.trace.ended(.stop, at: self.now)
+            case .awaitReplay: state.trace.ended(.replay, at: self.now)
+            case .promote: state.trace.ended(.promote, at: self.now)
+            case .checkpoint, .prepare, .inspect: break
             }
         }
     }
+
+    /// The decision who becomes primary is written.
+    func decided() { self.state.withLock { $0.trace.ended(.decide, at: self.now) } }
+
+    /// Times what makes the Service lead to another instance.
+    func announcing<R>(_ body: () async throws -> R) async rethrows -> R {
+        let start = self.now
+        let result = try await body()
+        self.state.withLock { $0.trace.announced(from: start, to: self.now) }
+        return result
+    }
+
+    /// Since this process knows of the cluster.
+    private var now: Duration { self.origin.duration(to: .now) }
 
     func rest(_ instance: String, until date: Date) {
         self.state.withLock { $0.resting[instance] = date }

@@ -139,8 +139,25 @@ struct ClusterReconciler: Sendable {
             let until = Date().addingTimeInterval(self.configuration.planning.candidateRestSeconds)
             self.state.runtime(of: key).rest(resting, until: until)
         }
+        self.trace(from: cluster.status, to: plan.status, key: key)
         self.log(decision, status: plan.status, key: key)
         if let event = decision.event { self.record(cluster, event) }
+    }
+
+    /// Notes when the decision was written, and tells where the time of a change that has ended went.
+    private func trace(from before: PostgresClusterStatus?, to after: PostgresClusterStatus, key: ObjectKey) {
+        if let transition = after.transition {
+            if transition.phase == .promoting { self.state.runtime(of: key).decided() }
+            return
+        }
+        guard before?.transition != nil, let finished = after.lastTransition, let spans = finished.spans else { return }
+        TransitionMetrics.record(finished)
+        var details: Logger.Metadata = [LogKey.kind: "\(finished.kind.rawValue)"]
+        if let gap = finished.writeGapMilliseconds { details[LogKey.gap] = "\(gap)" }
+        details[LogKey.spans] = .stringConvertible(
+            spans.map { "\($0.step.rawValue)=\($0.milliseconds)" }.joined(separator: ",")
+        )
+        self.logger.info("Primary changed", metadata: self.metadata(key).merging(details) { $1 })
     }
 
     private func log(_ decision: Decision, status: PostgresClusterStatus, key: ObjectKey) {
@@ -234,7 +251,10 @@ struct ClusterReconciler: Sendable {
             }
         }
         guard let document = objects.endpointSlice(endpoint) else { return false }
-        try await self.writer.applySlice(document, of: key)
+        try await self.state.runtime(of: key)
+            .announcing {
+                try await self.writer.applySlice(document, of: key)
+            }
         return true
     }
 
