@@ -264,8 +264,8 @@ let package = Package(
         tests(
             "ProcessNodeTests",
             [
-                "ProcessNode", "KubernetesServer", "KubernetesClient", "EventLoop", "HTTPClient", "JSON", .logging,
-                .nioCore, .nioPosix, .serviceLifecycle,
+                "ProcessNode", "KubernetesServer", "KubernetesClient", "Workload", "EventLoop", "HTTPClient", "JSON",
+                .logging, .nioCore, .nioPosix, .serviceLifecycle,
             ]
         ),
         tests(

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -233,4 +234,20 @@ uint64_t drover_boot_time_nanoseconds(void) {
     struct timespec time;
     clock_gettime(CLOCK_BOOTTIME, &time);
     return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+int drover_exec_in_new_network(const char *path, char *const *arguments, pid_t parent) {
+    if (unshare(CLONE_NEWNET) != 0) return -1;
+    /* Belongs to the thread, and the one that calls execve goes on; a thread of a pool has neither this nor all signals. */
+    if (parent > 0) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return -1;
+        if (getppid() != parent) {
+            errno = ESRCH;
+            return -1;
+        }
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, 0);
+    return execv(path, arguments);
 }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import ProcessNode
 
 /// Two ranges of loopback addresses that no other playground on this machine uses: one for pods, one for Services.
 ///
@@ -18,7 +19,7 @@ public final class AddressBlock: Sendable {
     /// - Throws: ``PlaygroundError`` when all are taken.
     public init() throws(PlaygroundError) {
         for number in 0..<Self.size {
-            let descriptor = Self.claim("drover-playground-\(number)")
+            let descriptor = AbstractSocket.claim("drover-playground-\(number)")
             guard descriptor >= 0 else { continue }
             self.descriptor = descriptor
             self.podPrefix = "127.\(Self.firstForPods + number)"
@@ -30,28 +31,5 @@ public final class AddressBlock: Sendable {
 
     deinit {
         close(self.descriptor)
-    }
-
-    private static func claim(_ name: String) -> Int32 {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return -1 }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(name.utf8)
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { path in
-            // A name in the abstract namespace begins with a zero byte.
-            for (index, byte) in bytes.enumerated() { unsafe path[index + 1] = byte }
-        }
-        let length = MemoryLayout<sa_family_t>.size + 1 + bytes.count
-        let result = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                unsafe bind(descriptor, pointer, socklen_t(length))
-            }
-        }
-        guard result == 0 else {
-            close(descriptor)
-            return -1
-        }
-        return descriptor
     }
 }

@@ -4,16 +4,18 @@ internal import JSON
 public import KubernetesClient
 public import KubernetesServer
 internal import Logging
-internal import ProcessNode
+public import ProcessNode
 internal import Synchronization
 
 /// An embedded API server, process nodes and an operator, for a laptop, a demonstration or a test.
 ///
 /// Everything lives in ``run(_:_:)`` and is gone when that returns, however its body ends.
 public final class Playground: Sendable {
-    private struct Running {
-        var task: Task<Void, any Error>
-        var node: ProcessNode
+    private enum Running: Sendable {
+        /// In this process.
+        case task(Task<Void, any Error>)
+        /// In a network namespace.
+        case process(ChildProcess)
     }
 
     /// What it was made from.
@@ -30,6 +32,8 @@ public final class Playground: Sendable {
     public let eventLoop: EventLoop
     /// The API server.
     public let server: PlaygroundServer
+    /// The network of the nodes, when they live in namespaces.
+    public let network: HostNetwork?
     private let nodes = Lock<[String: Running]>([:])
     private let operators = Lock<[ChildProcess]>([])
 
@@ -39,7 +43,8 @@ public final class Playground: Sendable {
         kubeconfig: String,
         configuration: KubernetesConfiguration,
         eventLoop: EventLoop,
-        server: PlaygroundServer
+        server: PlaygroundServer,
+        network: HostNetwork?
     ) {
         self.options = options
         self.directory = directory
@@ -47,6 +52,7 @@ public final class Playground: Sendable {
         self.configuration = configuration
         self.eventLoop = eventLoop
         self.server = server
+        self.network = network
         self.client = KubernetesClient(configuration: configuration, eventLoop: eventLoop, logger: options.logger)
     }
 
@@ -64,15 +70,58 @@ public final class Playground: Sendable {
         defer {
             if options.dataDirectory == nil { try? FileManager.default.removeItem(atPath: directory) }
         }
-        let addresses = try AddressBlock()
         let eventLoop = try EventLoop(name: "playground")
         defer { eventLoop.shutdown() }
         var configuration = PlaygroundConfiguration()
         configuration.port = options.port
-        configuration.podPrefix = addresses.podPrefix
-        configuration.servicePrefix = addresses.servicePrefix
         configuration.nodeMonitorGracePeriod = options.nodeMonitorGracePeriod
         if options.dataDirectory != nil { configuration.dataDirectory = "\(directory)/server" }
+        switch options.network {
+        case .loopback:
+            let addresses = try AddressBlock()
+            configuration.podPrefix = addresses.podPrefix
+            configuration.servicePrefix = addresses.servicePrefix
+            let result = await Self.run(options, configuration, directory, eventLoop, nil, body)
+            withExtendedLifetime(addresses) {}
+            return try result.get()
+        case .namespace(let id, let block):
+            let network = try await HostNetwork.join(id: id, podPrefix: block)
+            configuration.host = network.plan.serverAddress
+            configuration.podPrefix = network.plan.podPrefix
+            configuration.servicePrefix = network.plan.servicePrefix
+            let result = await Self.run(options, configuration, directory, eventLoop, network, body)
+            if network.isOwn {
+                // Not structured: being cancelled must not leave the bridge behind.
+                await Task { try? await network.remove() }.value
+            }
+            return try result.get()
+        }
+    }
+
+    private static func run<Result>(
+        _ options: PlaygroundOptions,
+        _ configuration: PlaygroundConfiguration,
+        _ directory: String,
+        _ eventLoop: EventLoop,
+        _ network: HostNetwork?,
+        _ body: (Playground) async throws -> Result
+    ) async -> Swift.Result<Result, any Error> {
+        do {
+            let value = try await self.serve(options, configuration, directory, eventLoop, network, body)
+            return .success(value)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private static func serve<Result>(
+        _ options: PlaygroundOptions,
+        _ configuration: PlaygroundConfiguration,
+        _ directory: String,
+        _ eventLoop: EventLoop,
+        _ network: HostNetwork?,
+        _ body: (Playground) async throws -> Result
+    ) async throws -> Result {
         let result = try await PlaygroundServer.withServer(configuration: configuration, logger: options.logger) {
             server in
             let kubeconfig = "\(directory)/kubeconfig"
@@ -85,20 +134,36 @@ public final class Playground: Sendable {
                 kubeconfig: kubeconfig,
                 configuration: try KubernetesConfiguration.kubeconfig(path: kubeconfig),
                 eventLoop: eventLoop,
-                server: server
+                server: server,
+                network: network
             )
             let outcome: Swift.Result<Result, any Error>
+            let services = try playground.startServices()
             do {
                 try await playground.start()
                 outcome = .success(try await body(playground))
             } catch {
                 outcome = .failure(error)
             }
+            services?.cancel()
+            await services?.value
             await playground.end()
             return UncheckedBox(value: outcome)
         }
-        withExtendedLifetime(addresses) {}
         return try result.value.get()
+    }
+
+    /// Lets this host reach Services, as the nodes in their namespaces do by themselves.
+    private func startServices() throws -> Task<Void, Never>? {
+        guard let network = self.network else { return nil }
+        let proxy = try ServiceProxy(
+            kubernetes: self.configuration,
+            serviceRanges: [network.plan.serviceRange],
+            eventLoop: self.eventLoop,
+            logger: self.options.logger
+        )
+        // Not structured: it ends when the body has, which may use what is not `Sendable`.
+        return Task { await proxy.run() }
     }
 
     private static func writePrivate(_ text: String, to path: String) throws {
@@ -134,15 +199,32 @@ public final class Playground: Sendable {
             defer { nodes = [:] }
             return Array(nodes.values)
         }
-        for node in nodes { node.task.cancel() }
-        for node in nodes { _ = await node.task.result }
+        await withDiscardingTaskGroup { group in
+            for node in nodes {
+                group.addTask { await Self.end(node, grace: self.options.shutdownGrace + .seconds(2)) }
+            }
+        }
         self.client.shutdown()
+    }
+
+    private static func end(_ node: Running, grace: Duration) async {
+        switch node {
+        case .task(let task):
+            task.cancel()
+            _ = await task.result
+        case .process(let child):
+            await child.end(grace: grace)
+        }
     }
 
     // MARK: Nodes
 
-    /// Starts one more node in this process, and waits until it is ready.
+    /// Starts one more node, and waits until it is ready.
     public func startNode(_ name: String, zone: String) async throws {
+        if let network = self.network {
+            try await self.startNode(name, zone: zone, in: network)
+            return
+        }
         var configuration = ProcessNodeConfiguration(name: name, zone: zone, dataDirectory: "\(self.directory)/data")
         configuration.executables = self.options.executables
         configuration.heartbeatInterval = self.options.heartbeatInterval
@@ -158,7 +240,7 @@ public final class Playground: Sendable {
             defer { ended.finish() }
             try await node.run()
         }
-        self.nodes.withLock { $0[name] = Running(task: task, node: node) }
+        self.nodes.withLock { $0[name] = .task(task) }
         let isReady = await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 await node.waitUntilReady()
@@ -178,8 +260,39 @@ public final class Playground: Sendable {
     /// Kills a node and all its pods, as a machine that loses power; its Node object stays.
     public func killNode(_ name: String) async {
         let running = self.nodes.withLock { $0.removeValue(forKey: name) }
-        running?.task.cancel()
-        _ = await running?.task.result
+        if let running { await Self.end(running, grace: .zero) }
+    }
+
+    private func startNode(_ name: String, zone: String, in network: HostNetwork) async throws {
+        let program = "\(self.options.executables)/drover-playground"
+        guard FileManager.default.isExecutableFile(atPath: program) else {
+            throw PlaygroundError(message: "\(program) is not there: build it, or say where with --executables")
+        }
+        let child = try await ChildProcess.start(
+            [
+                program, "node", "--name", name, "--zone", zone, "--kubeconfig", self.kubeconfig,
+                "--network", "namespace", "--network-id", network.plan.id,
+                "--parent-process", "\(ProcessInfo.processInfo.processIdentifier)",
+                "--data", "\(self.directory)/data", "--executables", self.options.executables,
+                "--heartbeat", "\(self.options.heartbeatInterval.components.seconds)",
+                "--shutdown-grace", "\(self.options.shutdownGrace.components.seconds)",
+                "--log-level", self.options.logger.logLevel.rawValue,
+            ],
+            environment: ProcessInfo.processInfo.environment,
+            output: "\(self.directory)/\(name).log",
+            eventLoop: self.eventLoop
+        )
+        self.nodes.withLock { $0[name] = .process(child) }
+        while true {
+            let node = try? await self.client.get(Node.self, name)
+            if node?.status?.conditions?.contains(where: { $0.type == "Ready" && $0.status == "True" }) == true {
+                return
+            }
+            guard child.isRunning else {
+                throw PlaygroundError(message: "node \(name) ended at once: see \(self.directory)/\(name).log")
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
     }
 
     // MARK: Operator

@@ -17,6 +17,19 @@ public struct PlaygroundOptions: Sendable {
         }
     }
 
+    /// How nodes and pods are reached.
+    public enum Network: Sendable, Hashable {
+        /// Every pod has a loopback address of its own; nothing leaves the machine, nothing needs root.
+        case loopback
+        /// Every node is a process of its own in a network namespace, its pods have addresses in it; needs root.
+        ///
+        /// `id` names the network to join or make, nil takes a new one. `block` is the first two bytes of its
+        /// addresses when it is made, nil finds one that is free.
+        case namespace(id: String? = nil, block: String? = nil)
+    }
+
+    /// How nodes and pods are reached.
+    public var network = Network.loopback
     /// The nodes it starts with.
     public var nodes: [Node]
     /// The API server's port; 0 takes a free one.

@@ -69,6 +69,7 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
         guard let bubblewrap = ContainerRuntime.findBubblewrap() else {
             throw ProcessNodeError(message: "bwrap is not in PATH: install bubblewrap, which runs the pods")
         }
+        let serviceRanges = try IPv4Range.parse(self.configuration.serviceRanges)
         let volumes = "\(self.configuration.dataDirectory)/volumes"
         let pods = "\(self.configuration.dataDirectory)/nodes/\(self.configuration.name)/pods"
         try FileSystem.makeDirectory(volumes)
@@ -111,7 +112,7 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
                 await Follower<PersistentVolume>(client: self.client, logger: self.logger)
                     .run { await provisioner.reclaim($0.values) }
             }
-            if self.configuration.forwardsServices { self.startForwarding(in: &group) }
+            if self.configuration.forwardsServices { self.startForwarding(to: serviceRanges, in: &group) }
             group.addTask {
                 await Follower<NodePod>(
                     client: self.client,
@@ -166,6 +167,7 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
 
     /// Repeats what the API server cannot answer yet; gives up on what it refuses.
     private func untilAnswered<Result>(_ body: () async throws -> Result) async throws -> Result {
+        var pause = RetryPause(longest: .seconds(2))
         while true {
             do {
                 return try await body()
@@ -176,7 +178,7 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
                     throw error
                 default:
                     self.logger.info("API server does not answer yet", metadata: ["error": "\(error)"])
-                    try await Task.sleep(for: .milliseconds(300))
+                    try await Task.sleep(for: pause.next())
                 }
             }
         }
@@ -212,12 +214,12 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
         throw ProcessNodeError(message: "cannot listen on \(address): is the address of this machine?")
     }
 
-    private func startForwarding(in group: inout ThrowingDiscardingTaskGroup<any Error>) {
+    private func startForwarding(to ranges: [IPv4Range], in group: inout ThrowingDiscardingTaskGroup<any Error>) {
         let forwarder = ServiceForwarder.shared(logger: self.logger)
         let watcher = ServiceWatcher(
             client: self.client,
             forwarder: forwarder,
-            prefixes: self.configuration.serviceAddressPrefixes,
+            ranges: ranges,
             logger: self.logger
         )
         group.addTask { await forwarder.run() }
@@ -226,6 +228,7 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
 
     private func heartbeat(_ registration: NodeRegistration, node: Node, address: String, port: Int) async {
         var isPublished = false
+        var pause = RetryPause(longest: min(.seconds(2), self.configuration.heartbeatInterval))
         while !Task.isCancelled, !self.shutdown.isSet {
             do {
                 try await registration.renewLease(owner: node)
@@ -235,11 +238,12 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
                     self.ready.set()
                     self.logger.info("node is ready", metadata: ["node.address": "\(address)"])
                 }
+                pause.reset()
                 await self.shutdown.wait(atMost: self.configuration.heartbeatInterval)
             } catch {
                 if Task.isCancelled { return }
                 self.logger.warning("cannot tell the API server that the node lives", metadata: ["error": "\(error)"])
-                await self.shutdown.wait(atMost: .seconds(1))
+                await self.shutdown.wait(atMost: pause.next())
             }
         }
     }

@@ -22,8 +22,8 @@ public struct ProcessNodeConfiguration: Sendable {
     public var shutdownGrace: Duration = .seconds(30)
     /// Whether connections to the addresses of Services are passed on here.
     public var forwardsServices = true
-    /// Which Service addresses are served: those that begin with one of these.
-    public var serviceAddressPrefixes = ["127."]
+    /// Which Service addresses are served: those in one of these ranges.
+    public var serviceRanges = ["127.0.0.0/8"]
 
     /// Makes a configuration with the defaults.
     public init(name: String, zone: String, dataDirectory: String) {

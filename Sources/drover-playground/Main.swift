@@ -10,6 +10,8 @@ struct Main: AsyncParsableCommand {
             UpCommand.self,
             ServerCommand.self,
             NodeCommand.self,
+            ServicesCommand.self,
+            NetworkCommand.self,
             DemoCommand.self,
             BenchCommand.self,
         ]

@@ -9,14 +9,6 @@ internal import UnixSignals
 
 /// Joins an API server as a node that runs pods as local processes.
 struct NodeCommand: AsyncParsableCommand {
-    /// How the node's pods are reached.
-    enum Network: String, ExpressibleByArgument, CaseIterable {
-        /// Every pod has a loopback address of its own.
-        case loopback
-        /// The node has a network namespace, its pods have addresses in it.
-        case namespace
-    }
-
     static let configuration = CommandConfiguration(
         commandName: "node",
         abstract: "Join an API server as a node that runs pods as local processes."
@@ -31,8 +23,14 @@ struct NodeCommand: AsyncParsableCommand {
     @Option(help: "The kubeconfig of the API server; without it, KUBECONFIG.")
     var kubeconfig: String?
 
-    @Option(help: "How pods are reached: \(Network.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var network = Network.loopback
+    @Option(help: NetworkKind.help)
+    var network = NetworkKind.loopback
+
+    @OptionGroup
+    var namespaceOptions: NamespaceOptions
+
+    @Option(help: "With --network namespace: addresses of Services that are passed on, such as 10.96.0.0/12.")
+    var serviceRange: [String] = []
 
     @Option(help: "Where volumes and pods are kept; nodes that can reach each other's volumes share it.")
     var data = "playground-data"
@@ -55,6 +53,14 @@ struct NodeCommand: AsyncParsableCommand {
     @Option(help: "What the node says its kubelet's version is.")
     var kubeletVersion: String?
 
+    /// Ends this process with another one, also across the start inside a namespace.
+    @Option(help: .private)
+    var parentProcess: Int32?
+
+    /// Stands for the network of the host; given by the process itself when it has entered its namespace.
+    @Option(help: .private)
+    var hostDescriptor: Int32?
+
     @OptionGroup
     var log: LogOptions
 
@@ -65,9 +71,13 @@ struct NodeCommand: AsyncParsableCommand {
         guard (0...3600).contains(self.shutdownGrace) else {
             throw ValidationError("--shutdown-grace must be 0 to 3600")
         }
-        guard self.network == .loopback else {
-            throw ValidationError("--network namespace is not built yet; nodes have loopback addresses")
+        guard self.network == .namespace || self.serviceRange.isEmpty else {
+            throw ValidationError("--service-range goes with --network namespace")
         }
+        guard self.network == .loopback || self.podCIDR == nil else {
+            throw ValidationError("--pod-cidr goes with --network loopback: a namespace has its range from its network")
+        }
+        try self.namespaceOptions.check(self.network)
     }
 
     func run() async throws {
@@ -77,6 +87,7 @@ struct NodeCommand: AsyncParsableCommand {
             } else {
                 try KubernetesConfiguration.load()
             }
+        if self.network == .namespace, self.hostDescriptor == nil { try await self.enterNamespace(kubernetes) }
         let data = URL(fileURLWithPath: self.data).standardizedFileURL.path
         var configuration = ProcessNodeConfiguration(name: self.name, zone: self.zone, dataDirectory: data)
         configuration.executables = self.executables ?? PlaygroundOptions.executablesOfThisProcess
@@ -91,6 +102,18 @@ struct NodeCommand: AsyncParsableCommand {
         let logger = self.log.logger("node")
         let eventLoop = try EventLoop(name: "node")
         defer { eventLoop.shutdown() }
+        var namespace: NodeNamespace?
+        if let hostDescriptor, let network = self.namespaceOptions.networkID {
+            let attached = try await NodeNamespace.attach(
+                host: hostDescriptor,
+                network: network,
+                node: self.name,
+                serviceRanges: self.serviceRange.isEmpty ? nil : self.serviceRange
+            )
+            namespace = attached
+            configuration.podCIDR = attached.range
+            configuration.serviceRanges = self.serviceRange.isEmpty ? [attached.plan.serviceRange] : self.serviceRange
+        }
         let node = ProcessNode(
             configuration: configuration,
             kubernetes: kubernetes,
@@ -105,6 +128,40 @@ struct NodeCommand: AsyncParsableCommand {
                 logger: logger
             )
         )
-        try await group.run()
+        let outcome: Result<Void, any Error>
+        do {
+            try await group.run()
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await namespace?.detach()
+        try outcome.get()
+    }
+
+    /// Starts this program anew in a network namespace of its own.
+    private func enterNamespace(_ kubernetes: KubernetesConfiguration) async throws {
+        let host = URL(string: kubernetes.server)?.host ?? ""
+        guard !host.hasPrefix("127."), host != "localhost", host != "::1" else {
+            throw ValidationError(
+                """
+                the API server's address \(host) cannot be reached from a network namespace: start it with \
+                `server --network namespace`, or with an address of this machine that is not a loopback one
+                """
+            )
+        }
+        let network = try await HostNetwork.join(
+            id: self.namespaceOptions.networkID,
+            podPrefix: self.namespaceOptions.networkBlock
+        )
+        try NodeNamespace.enter(
+            arguments: { descriptor in
+                // Later options win, so what was given before does no harm.
+                CommandLine.arguments.dropFirst() + [
+                    "--network-id", network.plan.id, "--host-descriptor", "\(descriptor)",
+                ]
+            },
+            parent: self.parentProcess
+        )
     }
 }

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import KubernetesServer
+internal import ProcessNode
 
 /// Starts nothing but the embedded API server.
 struct ServerCommand: AsyncParsableCommand {
@@ -9,8 +10,8 @@ struct ServerCommand: AsyncParsableCommand {
         abstract: "Start only the embedded API server."
     )
 
-    @Option(help: "The address to listen on.")
-    var address = "127.0.0.1"
+    @Option(help: "The address to listen on; 127.0.0.1, or one of the network of namespaces, when not given.")
+    var address: String?
 
     @Option(help: "The port; 0 takes a free one.")
     var port = 0
@@ -21,14 +22,57 @@ struct ServerCommand: AsyncParsableCommand {
     @Option(help: "Where to write the kubeconfig.")
     var kubeconfig = "playground.kubeconfig"
 
+    @Option(help: "Where nodes will live. \(NetworkKind.help.abstract)")
+    var network = NetworkKind.loopback
+
+    @OptionGroup
+    var namespaceOptions: NamespaceOptions
+
+    @Option(help: "Seconds that a node may be silent before it counts as unreachable.")
+    var nodeMonitorGracePeriod = 40
+
     @OptionGroup
     var log: LogOptions
 
+    func validate() throws {
+        guard (0...65_535).contains(self.port) else { throw ValidationError("--port must be 0 to 65535") }
+        guard (1...3600).contains(self.nodeMonitorGracePeriod) else {
+            throw ValidationError("--node-monitor-grace-period must be 1 to 3600")
+        }
+        try self.namespaceOptions.check(self.network)
+    }
+
     func run() async throws {
         var configuration = PlaygroundConfiguration()
-        configuration.host = self.address
         configuration.port = self.port
         configuration.dataDirectory = self.data
+        configuration.nodeMonitorGracePeriod = .seconds(self.nodeMonitorGracePeriod)
+        guard self.network == .namespace else {
+            try await self.serve(configuration)
+            return
+        }
+        let network = try await HostNetwork.join(
+            id: self.namespaceOptions.networkID,
+            podPrefix: self.namespaceOptions.networkBlock
+        )
+        configuration.host = network.plan.serverAddress
+        configuration.podPrefix = network.plan.podPrefix
+        configuration.servicePrefix = network.plan.servicePrefix
+        let outcome: Result<Void, any Error>
+        do {
+            Console.print("Nodes join with: --network namespace --network-id \(network.plan.id)")
+            try await self.serve(configuration)
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        if network.isOwn { try? await network.remove() }
+        try outcome.get()
+    }
+
+    private func serve(_ given: PlaygroundConfiguration) async throws {
+        var configuration = given
+        if let address { configuration.host = address }
         let server = try PlaygroundServer(configuration: configuration, logger: self.log.logger("server"))
         let kubeconfig = self.kubeconfig
         try await TerminationSignal.run {

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import KubernetesClient
 internal import Playground
+internal import ProcessNode
 
 /// Starts API server, nodes and operator, and stays until it is told to end.
 struct UpCommand: AsyncParsableCommand {
@@ -37,12 +38,19 @@ struct UpCommand: AsyncParsableCommand {
     @Flag(name: .long, inversion: .prefixedNo, help: "Start the operator.")
     var `operator` = true
 
+    @Option(help: NetworkKind.help)
+    var network = NetworkKind.loopback
+
+    @OptionGroup
+    var namespaceOptions: NamespaceOptions
+
     @OptionGroup
     var log: LogOptions
 
     func validate() throws {
         guard (0...26).contains(self.nodes) else { throw ValidationError("--nodes must be 0 to 26") }
         guard (0...65_535).contains(self.port) else { throw ValidationError("--port must be 0 to 65535") }
+        try self.namespaceOptions.check(self.network)
     }
 
     func run() async throws {
@@ -53,6 +61,12 @@ struct UpCommand: AsyncParsableCommand {
             }
         }
         options.port = self.port
+        if self.network == .namespace {
+            options.network = .namespace(
+                id: self.namespaceOptions.networkID,
+                block: self.namespaceOptions.networkBlock
+            )
+        }
         options.kubeconfig = self.kubeconfig
         options.dataDirectory = self.data
         options.definitions = self.crds
@@ -72,6 +86,10 @@ struct UpCommand: AsyncParsableCommand {
 
     private static func explain(_ playground: Playground) {
         let kubeconfig = playground.options.kubeconfig ?? playground.kubeconfig
+        if let network = playground.network {
+            let cut = "drover-playground network cut --network-id \(network.plan.id) --node node-a --from all"
+            Console.print("network: \(network.plan.id); to cut a node off: \(cut)")
+        }
         Console.print(
             """
             The playground is up at \(playground.configuration.server).

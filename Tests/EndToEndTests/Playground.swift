@@ -21,15 +21,23 @@ final class Playground: Sendable {
     let eventLoop: EventLoop
     /// Distinguishes the nodes of this playground from those of others that have joined the same control plane.
     let suffix: String
+    /// The network of namespaces that the nodes live in; nil with loopback addresses.
+    let networkID: String?
     private let processes = Lock<[ChildProcess]>([])
     private let nodeNames = Lock<[String]>([])
     private let operatorProcess = Lock<ChildProcess?>(nil)
     /// The operator may do what the shipped role says, and nothing more.
     private var operatorKubeconfig: String { "\(self.directory)/operator.kubeconfig" }
 
-    fileprivate init(directory: String, kubeconfig: String, namespace: String, suffix: String, eventLoop: EventLoop)
-        throws
-    {
+    fileprivate init(
+        directory: String,
+        kubeconfig: String,
+        namespace: String,
+        suffix: String,
+        networkID: String?,
+        eventLoop: EventLoop
+    ) throws {
+        self.networkID = networkID
         self.directory = directory
         self.kubeconfig = kubeconfig
         self.namespace = namespace
@@ -76,19 +84,37 @@ final class Playground: Sendable {
     @discardableResult
     func addNode(_ name: String, zone: String) async throws -> ChildProcess {
         let name = self.node(name)
-        let process = try await self.start(
-            [
-                "drover-playground", "node", "--name", name, "--zone", zone, "--kubeconfig", self.kubeconfig,
-                "--data", "\(self.directory)/data", "--executables", Self.executables,
-            ],
-            log: name
-        )
+        var arguments = [
+            "drover-playground", "node", "--name", name, "--zone", zone, "--kubeconfig", self.kubeconfig,
+            "--data", "\(self.directory)/data", "--executables", Self.executables,
+        ]
+        if let networkID { arguments += ["--network", "namespace", "--network-id", networkID, "--heartbeat", "3"] }
+        let process = try await self.start(arguments, log: name)
         self.nodeNames.withLock { $0.append(name) }
         try await self.eventually("node \(name) is Ready") {
             let node = try await self.client.get(Node.self, name)
             return node.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } == true
         }
         return process
+    }
+
+    /// Lets this host reach Services, which nodes in namespaces pass on for themselves only.
+    fileprivate func startServices() async throws {
+        guard let networkID else { return }
+        _ = try await self.start(
+            ["drover-playground", "services", "--kubeconfig", self.kubeconfig, "--network-id", networkID],
+            log: "services"
+        )
+    }
+
+    /// Runs `drover-playground network` with arguments: cuts and heals connections.
+    func network(_ arguments: [String]) async throws {
+        let networkID = try #require(self.networkID)
+        let process = try await self.start(
+            ["drover-playground", "network"] + arguments + ["--network-id", networkID],
+            log: "network"
+        )
+        #expect(await process.wait() == .exited(0))
     }
 
     func startOperator() async throws {
@@ -325,10 +351,38 @@ struct TimedOut: Error {
     let what: String
 }
 
+/// Where nodes and pods have their addresses.
+enum PlaygroundNetwork: String {
+    case loopback
+    case namespace
+
+    /// What tests take that do not care: `DROVER_E2E_NETWORK`, or loopback.
+    static var standard: PlaygroundNetwork {
+        ProcessInfo.processInfo.environment["DROVER_E2E_NETWORK"].flatMap { PlaygroundNetwork(rawValue: $0) }
+            ?? .loopback
+    }
+
+    /// Whether this process may make network namespaces; asked by trying.
+    static let hasNamespaces: Bool = {
+        guard geteuid() == 0 else { return false }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = [
+            "-c", "unshare --net ip link add dvprobe type veth && unshare --net ip link add probe type bridge",
+        ]
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        guard (try? process.run()) != nil else { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }()
+}
+
 /// Runs `body` with a control plane, these nodes and an operator, and takes all of it down again.
 func withPlayground(
     nodes: [(name: String, zone: String)] = [("node-a", "zone-a"), ("node-b", "zone-b"), ("node-c", "zone-c")],
     operator startsOperator: Bool = true,
+    network: PlaygroundNetwork = .standard,
     _ body: (Playground) async throws -> Void
 ) async throws {
     let eventLoop = try EventLoop(name: "end-to-end")
@@ -338,6 +392,7 @@ func withPlayground(
     var kubeconfig = "\(directory)/kubeconfig"
     var server: ChildProcess?
     let given = ProcessInfo.processInfo.environment["DROVER_E2E_KUBECONFIG"]
+    let networkID = network == .namespace ? String(suffix.suffix(7)) : nil
     if let given {
         kubeconfig = given
     } else {
@@ -345,7 +400,10 @@ func withPlayground(
             [
                 "\(Playground.executables)/drover-playground", "server", "--port", "0", "--kubeconfig", kubeconfig,
                 "--data", "\(directory)/server",
-            ],
+            ]
+                + (networkID.map {
+                    ["--network", "namespace", "--network-id", $0, "--node-monitor-grace-period", "15"]
+                } ?? []),
             output: "\(directory)/server.log",
             eventLoop: eventLoop
         )
@@ -361,6 +419,7 @@ func withPlayground(
             kubeconfig: kubeconfig,
             namespace: "e2e-\(suffix)",
             suffix: suffix,
+            networkID: networkID,
             eventLoop: eventLoop
         )
         do {
@@ -371,6 +430,7 @@ func withPlayground(
             _ = try await playground.client.create(Namespace(metadata: ObjectMeta(name: playground.namespace)))
             try await playground.installDefinition()
             try await playground.installOperatorAccount()
+            try await playground.startServices()
             for node in nodes { try await playground.addNode(node.name, zone: node.zone) }
             if startsOperator { try await playground.startOperator() }
             try await body(playground)

@@ -78,19 +78,3 @@ func offLoop<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) 
         DispatchQueue.global().async { continuation.resume(with: Swift.Result { try body() }) }
     }
 }
-
-/// A TCP port that nobody uses now.
-func freePort() throws -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let result = withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-        }
-    }
-    guard result else { throw SocketError(code: errno) }
-    return Int(in_port_t(bigEndian: address.sin_port))
-}

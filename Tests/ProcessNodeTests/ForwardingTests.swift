@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import Synchronization
 import Testing
+import Workload
 
 @testable import ProcessNode
 
@@ -88,7 +89,10 @@ struct ForwardingTests {
 
     private func withForwarder(_ body: (ServiceForwarder, SocketEndpoint) async throws -> Void) async throws {
         let forwarder = ServiceForwarder(group: .singletonMultiThreadedEventLoopGroup, logger: Logger(label: "test"))
-        let listener = SocketEndpoint(address: "127.96.99.\(Int.random(in: 1...250))", port: try freePort())
+        let listener = SocketEndpoint(
+            address: "127.96.99.\(Int.random(in: 1...250))",
+            port: try LocalPostgres.freePort()
+        )
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await forwarder.run() }
             try await body(forwarder, listener)

@@ -62,7 +62,6 @@ struct NodeFixture {
         var configuration = ProcessNodeConfiguration(name: name, zone: zone, dataDirectory: self.directory + "/data")
         // Tests that run at the same time must not share addresses.
         configuration.podCIDR = "127.\(Int.random(in: 128...250)).\(Int.random(in: 1...250)).0/24"
-        configuration.serviceAddressPrefixes = ["127."]
         change(&configuration)
         let node = ProcessNode(
             configuration: configuration,

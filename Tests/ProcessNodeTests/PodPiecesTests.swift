@@ -158,6 +158,24 @@ struct PodPiecesTests {
         #expect(backoff.delay(afterRunOf: .zero) == .seconds(1))
     }
 
+    @Test func retriesSlowDownWithinTheirBoundsAndBeginAnew() {
+        var pause = RetryPause(first: .milliseconds(100), longest: .milliseconds(350))
+        #expect(
+            (0..<4).map { _ in pause.next(random: 1) }==[
+                .milliseconds(100),
+                .milliseconds(200),
+                .milliseconds(350),
+                .milliseconds(350)
+            ]
+        )
+        pause.reset()
+        #expect(pause.next(random: 0.5) == .milliseconds(50))
+        for _ in 0..<100 {
+            let next = pause.next()
+            #expect(next >= .milliseconds(100) && next <= .milliseconds(350))
+        }
+    }
+
     @Test func addressesAreUsedAgainLate() throws {
         var pool = try #require(AddressPool(cidr: "127.64.3.0/29"))
         #expect(pool.node.description == "127.64.3.1")

@@ -78,6 +78,9 @@ int drover_signal_to_eventfd(int signal, int descriptor);
 pid_t drover_reap(pid_t pid, int *_Nonnull exit_code, int *_Nonnull signal);
 /* CLOCK_BOOTTIME: goes on while the machine is suspended. */
 uint64_t drover_boot_time_nanoseconds(void);
+/* Replaces the program by another one in a new network namespace, with no signal blocked. With a `parent` the new program
+   is killed when that process ends. Returns -1 with errno, or does not return. */
+int drover_exec_in_new_network(const char *_Nonnull path, char *_Nullable const *_Nonnull arguments, pid_t parent);
 /* A connected pair of packet sockets, close-on-exec and non-blocking. */
 int drover_packet_pair(int *_Nonnull pair);
 

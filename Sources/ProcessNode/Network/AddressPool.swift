@@ -26,6 +26,43 @@ struct IPv4Address: Hashable, Sendable, Comparable, CustomStringConvertible {
     static func < (left: IPv4Address, right: IPv4Address) -> Bool { left.number < right.number }
 }
 
+/// A range of addresses such as `10.96.0.0/12`.
+struct IPv4Range: Hashable, Sendable {
+    let first: UInt32
+    let last: UInt32
+
+    init?(_ cidr: some StringProtocol) {
+        let parts = cidr.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let base = IPv4Address(parts[0]), let bits = UInt32(parts[1]), bits <= 32 else {
+            return nil
+        }
+        let size = UInt64(1) << (32 - UInt64(bits))
+        self.first = base.number & ~UInt32(size - 1)
+        self.last = self.first | UInt32(size - 1)
+    }
+
+    /// Takes one address for a range as well, as lists of routes do.
+    init?(lenient text: String) {
+        self.init(text.contains("/") ? text : text + "/32")
+    }
+
+    /// Reads ranges that somebody has given.
+    static func parse(_ texts: [String]) throws(ProcessNodeError) -> [IPv4Range] {
+        var ranges: [IPv4Range] = []
+        for text in texts {
+            guard let range = IPv4Range(text) else {
+                throw ProcessNodeError(message: "'\(text)' is no range of IPv4 addresses, such as 10.96.0.0/12")
+            }
+            ranges.append(range)
+        }
+        return ranges
+    }
+
+    func contains(_ address: IPv4Address) -> Bool { self.first <= address.number && address.number <= self.last }
+
+    func overlaps(_ other: IPv4Range) -> Bool { self.first <= other.last && other.first <= self.last }
+}
+
 /// The addresses of a node's pods.
 ///
 /// The first address of the range is the node itself. An address given back is used again as late as possible, so that

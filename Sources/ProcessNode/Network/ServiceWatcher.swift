@@ -9,8 +9,8 @@ struct ServiceWatcher: Sendable {
 
     let client: KubernetesClient
     let forwarder: ServiceForwarder
-    /// Beginnings of the addresses that are served.
-    let prefixes: [String]
+    /// The addresses that are served.
+    let ranges: [IPv4Range]
     let logger: Logger
 
     private struct State {
@@ -55,9 +55,9 @@ struct ServiceWatcher: Sendable {
     }
 
     private func service(_ service: Service) -> ForwardingTable.Service? {
-        guard let address = service.spec?.clusterIP, self.prefixes.contains(where: { address.hasPrefix($0) }) else {
-            return nil
-        }
+        guard let address = service.spec?.clusterIP, let number = IPv4Address(address),
+            self.ranges.contains(where: { $0.contains(number) })
+        else { return nil }
         return ForwardingTable.Service(
             namespace: service.key.namespace,
             name: service.key.name,

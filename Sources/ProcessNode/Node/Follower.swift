@@ -10,13 +10,11 @@ struct Follower<Object: KubernetesResource>: Sendable {
     var selector = Selector.everything
     let logger: Logger
 
-    private static var longestPause: Duration { .seconds(5) }
-
     /// Calls `changed` with all objects, first when they are known and then after each change, until cancelled.
     func run(_ changed: ([ObjectKey: Object]) async -> Void) async {
         var objects: [ObjectKey: Object] = [:]
         var version: String?
-        var pause = Duration.milliseconds(100)
+        var pause = RetryPause()
         while !Task.isCancelled {
             do {
                 if version == nil {
@@ -36,7 +34,7 @@ struct Follower<Object: KubernetesResource>: Sendable {
                     resourceVersion: version
                 ) { events in
                     for try await event in events {
-                        pause = .milliseconds(100)
+                        pause.reset()
                         switch event {
                         case .added(let object), .modified(let object):
                             objects[object.key] = object
@@ -61,8 +59,7 @@ struct Follower<Object: KubernetesResource>: Sendable {
                 )
                 // A request that the server does not understand will not get better by a later version.
                 version = nil
-                try? await Task.sleep(for: pause * Double.random(in: 0.5...1))
-                pause = min(pause * 2, Self.longestPause)
+                try? await Task.sleep(for: pause.next())
             }
         }
     }

@@ -49,10 +49,11 @@ struct NodeRegistration: Sendable {
 
     /// The range of addresses that the node was given for its pods.
     func waitForPodCIDR() async throws -> String {
+        var pause = RetryPause(first: .milliseconds(50), longest: .seconds(1))
         while true {
             let node = try await self.client.get(Node.self, self.configuration.name)
             if let range = node.spec?.podCIDR, !range.isEmpty { return range }
-            try await Task.sleep(for: .milliseconds(100))
+            try await Task.sleep(for: pause.next())
         }
     }
 

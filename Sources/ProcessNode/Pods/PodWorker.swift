@@ -175,6 +175,7 @@ actor PodWorker {
     }
 
     private func deleteObject() async {
+        var pause = RetryPause()
         while !Task.isCancelled, self.ending == .deleted {
             do {
                 try await self.context.client.delete(
@@ -187,7 +188,7 @@ actor PodWorker {
             } catch {
                 if error.code == .notFound || error.code == .conflict { return }
                 self.logger.warning("cannot delete pod", metadata: ["error": "\(error)"])
-                try? await Task.sleep(for: .milliseconds(500))
+                try? await Task.sleep(for: pause.next())
             }
         }
     }
@@ -221,6 +222,7 @@ actor PodWorker {
     /// Patches the status until the API server has what is true now.
     private func publishStatus() async {
         var tries = 0
+        var pause = RetryPause()
         while !Task.isCancelled, self.ending != .vanished {
             let status = self.draft.document(old: self.publishedStatus ?? self.pod.status, now: .now)
             if status == self.publishedStatus { return }
@@ -240,7 +242,7 @@ actor PodWorker {
                 // When the node goes down the API server may be on its way, too.
                 if self.ending == .nodeShutdown, tries >= 3 { return }
                 self.logger.warning("cannot patch status of pod", metadata: ["error": "\(error)"])
-                try? await Task.sleep(for: .milliseconds(500))
+                try? await Task.sleep(for: pause.next())
             }
         }
     }
