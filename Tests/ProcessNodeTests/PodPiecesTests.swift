@@ -161,11 +161,11 @@ struct PodPiecesTests {
     @Test func retriesSlowDownWithinTheirBoundsAndBeginAnew() {
         var pause = RetryPause(first: .milliseconds(100), longest: .milliseconds(350))
         #expect(
-            (0..<4).map { _ in pause.next(random: 1) }==[
+            (0..<4).map { _ in pause.next(random: 1) } == [
                 .milliseconds(100),
                 .milliseconds(200),
                 .milliseconds(350),
-                .milliseconds(350)
+                .milliseconds(350),
             ]
         )
         pause.reset()

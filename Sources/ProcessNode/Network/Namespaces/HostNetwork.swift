@@ -22,6 +22,7 @@ public struct HostNetwork: Sendable {
     /// - Parameters:
     ///   - id: its id; nil makes a new network.
     ///   - podPrefix: the first two bytes of its addresses when it is made; nil finds a block that is free.
+    /// - Returns: the network; ``isOwn`` says whether it was made.
     /// - Throws: ``ProcessNodeError`` when that is not permitted, or no block is free.
     public static func join(id: String? = nil, podPrefix: String? = nil) async throws -> HostNetwork {
         guard self.isPermitted else {

@@ -45,6 +45,8 @@ public struct NodeNamespace: Sendable {
     ///   - network: the id of the network.
     ///   - node: the node's name.
     ///   - serviceRanges: addresses of Services; nil takes those of the network's plan.
+    /// - Returns: the namespace, connected.
+    /// - Throws: ``ProcessNodeError`` when there is no such network, or `ip` fails.
     public static func attach(
         host: Int32,
         network: String,
