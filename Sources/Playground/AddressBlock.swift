@@ -16,9 +16,12 @@ public final class AddressBlock: Sendable {
     private static let firstForServices = 128
 
     /// Takes a block that is free now.
+    /// - Parameter podPrefix: what to take if that is free, because objects from an earlier time have addresses of it.
     /// - Throws: ``PlaygroundError`` when all are taken.
-    public init() throws(PlaygroundError) {
-        for number in 0..<Self.size {
+    public init(preferring podPrefix: String? = nil) throws(PlaygroundError) {
+        let all = Array(0..<Self.size)
+        let preferred = all.filter { podPrefix == "127.\(Self.firstForPods + $0)" }
+        for number in preferred + all {
             let descriptor = AbstractSocket.claim("drover-playground-\(number)")
             guard descriptor >= 0 else { continue }
             self.descriptor = descriptor

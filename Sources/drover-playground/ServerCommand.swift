@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import KubernetesServer
+internal import Playground
 internal import ProcessNode
 
 /// Starts nothing but the embedded API server.
@@ -48,7 +49,11 @@ struct ServerCommand: AsyncParsableCommand {
         configuration.dataDirectory = self.data
         configuration.nodeMonitorGracePeriod = .seconds(self.nodeMonitorGracePeriod)
         guard self.network == .namespace else {
+            let addresses = try self.takeAddresses()
+            configuration.podPrefix = addresses.podPrefix
+            configuration.servicePrefix = addresses.servicePrefix
             try await self.serve(configuration)
+            withExtendedLifetime(addresses) {}
             return
         }
         let network = try await HostNetwork.join(
@@ -68,6 +73,16 @@ struct ServerCommand: AsyncParsableCommand {
         }
         if network.isOwn { try? await network.remove() }
         try outcome.get()
+    }
+
+    /// Takes loopback addresses that no other playground on this machine uses, the same as last time if possible.
+    private func takeAddresses() throws -> AddressBlock {
+        guard let data else { return try AddressBlock() }
+        let file = "\(data)/pod-prefix"
+        let addresses = try AddressBlock(preferring: try? String(contentsOfFile: file, encoding: .utf8))
+        try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+        try addresses.podPrefix.write(toFile: file, atomically: true, encoding: .utf8)
+        return addresses
     }
 
     private func serve(_ given: PlaygroundConfiguration) async throws {
