@@ -104,7 +104,7 @@ let package = Package(
         library("InstanceAPI", ["HTTPClient", "PostgresClusterAPI", "JSON"]),
         library("PoolerAPI", ["InstanceAPI", "HTTPClient", "KubernetesClient", "PostgresClusterAPI"]),
         library("Fence", ["PostgresClusterAPI", "JSON"]),
-        library("ClusterPlanning", ["PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]),
+        library("ClusterPlanning", ["PostgresClusterAPI", "InstanceAPI", "PoolerAPI", "KubernetesClient", "JSON"]),
         library("Certificates", [.x509, .asn1, .crypto]),
 
         // The parts
@@ -119,14 +119,16 @@ let package = Package(
             "Operator",
             [
                 "ClusterPlanning", "KubernetesController", "KubernetesClient", "PostgresClient", "PostgresClusterAPI",
-                "InstanceAPI", "Certificates", "MetricsText", "HTTPClient", "EventLoop", "JSON", .logging, .metrics,
+                "InstanceAPI", "PoolerAPI", "Certificates", "MetricsText", "HTTPClient", "EventLoop", "JSON", .logging,
+                .metrics,
                 .serviceLifecycle, .asyncAlgorithms, .collections, .hummingbird, .crypto,
             ]
         ),
         library(
             "Instance",
             [
-                "CLinux", "Fence", "PodProgram", "KubernetesClient", "PostgresClient", "PostgresClusterAPI",
+                "CLinux", "Fence", "PodProgram", "PoolerAPI", "KubernetesClient", "PostgresClient",
+                "PostgresClusterAPI",
                 "InstanceAPI",
                 "HTTPClient", "EventLoop", "JSON", .logging, .metrics, .serviceLifecycle, .asyncAlgorithms,
                 .hummingbird, .hummingbirdTLS, .nioSSL, .nioCore, .x509, .asn1, .crypto,
@@ -243,8 +245,16 @@ let package = Package(
         tests(
             "OperatorTests",
             [
-                "Operator", "ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesServer",
+                "Operator", "ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "PoolerAPI", "KubernetesServer",
                 "KubernetesController", "KubernetesClient", "EventLoop", "JSON", "JSONYAML", .logging,
+            ]
+        ),
+        tests(
+            "PoolerTests",
+            [
+                "Pooler", "PoolerAPI", "PodProgram", "InstanceAPI", "PostgresClient", "PostgresClusterAPI",
+                "Certificates",
+                "HTTPClient", "KubernetesClient", "Workload", "EventLoop", .logging,
             ]
         ),
         tests(

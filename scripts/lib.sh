@@ -25,9 +25,21 @@ install_packages() {
         "${root[@]}" mkdir -p /etc/postgresql-common
         echo 'create_main_cluster = false' | "${root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
     fi
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    # Nor is PgBouncer wanted as a service: what starts services while packages are set up asks this file.
+    local policy=/usr/sbin/policy-rc.d is_ours=no
+    if [ ! -e "$policy" ]; then
+        is_ours=yes
+        printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+        "${root[@]}" chmod 755 "$policy"
+    fi
+    local result=0
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        -o Dpkg::Options::=--force-confold "${missing[@]}" >/dev/null
+        -o Dpkg::Options::=--force-confold "${missing[@]}" >/dev/null || result=$?
+    if [ "$is_ours" = yes ]; then
+        "${root[@]}" rm -f "$policy"
+    fi
+    return "$result"
 }
 
 # What building and running Drover takes, beside Swift.
@@ -36,5 +48,5 @@ install_dependencies() {
         echo "Swift 6.2 or newer is needed: https://www.swift.org/install/linux/" >&2
         return 1
     fi
-    install_packages libcurl4-openssl-dev libpq-dev libssl-dev pkg-config postgresql-15 bubblewrap iproute2 openssl
+    install_packages libcurl4-openssl-dev libpq-dev libssl-dev pkg-config postgresql-15 pgbouncer bubblewrap iproute2 openssl
 }

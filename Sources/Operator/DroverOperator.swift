@@ -19,6 +19,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
     private let eventLoop: EventLoop
     private let logger: Logger
     private let makeAccess: @Sendable (CredentialStore) -> any InstanceAccess
+    private let makePoolerAccess: @Sendable (CredentialStore) -> any PoolerAccess
     private let leadership = Lock<OperatorState?>(nil)
 
     /// Makes an operator; nothing happens before ``run()``.
@@ -41,6 +42,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
         self.makeAccess = { credentials in
             LiveInstanceAccess(http: http, eventLoop: eventLoop, credentials: credentials, logger: logger)
         }
+        self.makePoolerAccess = { credentials in LivePoolerAccess(http: http, credentials: credentials) }
     }
 
     /// Makes an operator that reaches the instances in another way.
@@ -49,13 +51,15 @@ public final class DroverOperator: ServiceLifecycle.Service {
         client: KubernetesClient,
         eventLoop: EventLoop,
         logger: Logger,
-        access: any InstanceAccess
+        access: any InstanceAccess,
+        poolers: any PoolerAccess
     ) {
         self.configuration = configuration
         self.client = client
         self.eventLoop = eventLoop
         self.logger = logger
         self.makeAccess = { _ in access }
+        self.makePoolerAccess = { _ in poolers }
     }
 
     /// Whether this process leads and knows all objects.
@@ -139,6 +143,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
             writer: ClusterWriter(client: self.client, state: state),
             planner: ClusterPlanner(configuration: self.configuration.planning),
             access: self.makeAccess(credentials),
+            poolerAccess: self.makePoolerAccess(credentials),
             credentials: credentials,
             record: { cluster, event in
                 recorder.record(

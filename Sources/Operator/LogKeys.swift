@@ -5,6 +5,7 @@ enum LogKey {
     static let cluster = "cluster.name"
     static let namespace = "cluster.namespace"
     static let instance = "instance.name"
+    static let pooler = "pooler.name"
     static let node = "node.name"
     static let evictionReady = "node.eviction_ready"
     static let primaries = "node.primaries"

@@ -12,6 +12,8 @@ public struct OperatorConfiguration: Sendable {
     public var isLeaderElected: Bool
     /// The image of instances whose spec names none.
     public var instanceImage: String
+    /// The image of poolers.
+    public var poolerImage: String
     /// How nodes are judged.
     public var ranking: NodeRanking
     /// The bounds of planning.
@@ -30,6 +32,7 @@ public struct OperatorConfiguration: Sendable {
         identity: String,
         isLeaderElected: Bool = true,
         instanceImage: String = "drover-instance:15",
+        poolerImage: String = "drover-pooler:latest",
         ranking: NodeRanking = NodeRanking(),
         planning: PlanningConfiguration = PlanningConfiguration(),
         workers: Int = 16,
@@ -41,6 +44,7 @@ public struct OperatorConfiguration: Sendable {
         self.identity = identity
         self.isLeaderElected = isLeaderElected
         self.instanceImage = instanceImage
+        self.poolerImage = poolerImage
         self.ranking = ranking
         self.planning = planning
         self.workers = workers

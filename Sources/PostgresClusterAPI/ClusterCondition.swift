@@ -137,6 +137,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let preparedTransactions = ConditionReason(rawValue: "PreparedTransactions")
     /// A receiver of a logical slot is so far behind that a stop would wait for it.
     public static let logicalSenderBehind = ConditionReason(rawValue: "LogicalSenderBehind")
+    /// A transaction through a pooler takes long, and the spec wants it to be waited for.
+    public static let longTransaction = ConditionReason(rawValue: "LongTransaction")
 
     /// Every reason this version gives.
     public static let all: [ConditionReason] = [
@@ -144,7 +146,7 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
         .switchover, .failover, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing, .unschedulable,
         .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .freshNodesFull, .primaryUnreachable, .tooManyMoves,
-        .archiveFailing, .archiveBacklog, .preparedTransactions, .logicalSenderBehind,
+        .archiveFailing, .archiveBacklog, .preparedTransactions, .logicalSenderBehind, .longTransaction,
     ]
 }
 

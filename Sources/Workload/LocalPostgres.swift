@@ -25,8 +25,10 @@ public actor LocalPostgres {
 
     /// Everything of this server is below here.
     public nonisolated let directory: String
-    /// The TCP port on 127.0.0.1.
+    /// The TCP port on ``address``.
     public nonisolated let port: Int
+    /// Where it listens.
+    public nonisolated let address: String
     private let eventLoop: EventLoop
     private var process: ChildProcess?
 
@@ -47,10 +49,12 @@ public actor LocalPostgres {
     /// - Parameters:
     ///   - directory: an absolute path that exists, or can be made in one step.
     ///   - port: see ``freePort()``.
+    ///   - address: one of 127.0.0.0/8.
     ///   - eventLoop: drives processes and connections.
-    public init(directory: String, port: Int, eventLoop: EventLoop) {
+    public init(directory: String, port: Int, address: String = "127.0.0.1", eventLoop: EventLoop) {
         self.directory = directory
         self.port = port
+        self.address = address
         self.eventLoop = eventLoop
     }
 
@@ -113,7 +117,7 @@ public actor LocalPostgres {
         let process = try await ChildProcess.start(
             self.sandboxed([
                 "postgres", "-D", self.dataDirectory, "-p", String(self.port), "-k", self.socketDirectory,
-                "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_permissions=0777",
+                "-c", "listen_addresses=\(self.address)", "-c", "unix_socket_permissions=0777",
                 "-c", "dynamic_shared_memory_type=mmap", "-c", "logging_collector=off",
             ]),
             output: self.logFile,
@@ -218,7 +222,7 @@ public actor LocalPostgres {
         database: String = "postgres"
     ) -> PostgresConfiguration {
         PostgresConfiguration(
-            host: "127.0.0.1",
+            host: self.address,
             port: self.port,
             database: database,
             user: user,

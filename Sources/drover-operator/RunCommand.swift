@@ -22,6 +22,9 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "The image of instances whose spec names none.")
     var image = ProcessInfo.processInfo.environment["DROVER_INSTANCE_IMAGE"] ?? "drover-instance:15"
 
+    @Option(help: "The image of poolers; DROVER_POOLER_IMAGE sets it, too.")
+    var poolerImage = ProcessInfo.processInfo.environment["DROVER_POOLER_IMAGE"] ?? "drover-pooler:latest"
+
     @Flag(name: .long, inversion: .prefixedNo, help: "Elect a leader, so that several processes can run.")
     var leaderElect = true
 
@@ -72,6 +75,7 @@ struct RunCommand: AsyncParsableCommand {
                 identity: "\(host)_\(UUID().uuidString)",
                 isLeaderElected: self.leaderElect,
                 instanceImage: self.image,
+                poolerImage: self.poolerImage,
                 workers: self.workers
             ),
             client: client,

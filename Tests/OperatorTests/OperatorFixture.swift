@@ -17,6 +17,7 @@ struct OperatorFixture: Sendable {
     let client: KubernetesClient
     let eventLoop: EventLoop
     let instances: FakeInstances
+    let poolers: FakePoolers
     let masters = MasterWatch()
     static let namespace = "shop"
 
@@ -32,10 +33,12 @@ struct OperatorFixture: Sendable {
                 eventLoop: eventLoop,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             )
+            let instances = FakeInstances(client: client)
             let fixture = OperatorFixture(
                 client: client,
                 eventLoop: eventLoop,
-                instances: FakeInstances(client: client)
+                instances: instances,
+                poolers: FakePoolers(instances: instances)
             )
             try await fixture.setUp()
             try await withThrowingDiscardingTaskGroup { group in
@@ -215,7 +218,8 @@ struct OperatorFixture: Sendable {
             client: self.client,
             eventLoop: self.eventLoop,
             logger: Logger(label: "operator") { _ in SwiftLogNoOpLogHandler() },
-            access: self.instances
+            access: self.instances,
+            poolers: self.poolers
         )
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await drover.run() }

@@ -47,6 +47,10 @@ public struct ClusterFacts: Sendable {
     public var writeGapMilliseconds: Int64?
     /// Where that time went.
     public var spans: [TransitionSpan] = []
+    /// The poolers by name.
+    public var poolers: [String: PoolerFacts] = [:]
+    /// What was asked of the poolers last, by UID of their pod.
+    public var poolerTalks: [String: PoolerTalk] = [:]
     /// How many other clusters have a transition under way.
     public var otherTransitions: Int = 0
 

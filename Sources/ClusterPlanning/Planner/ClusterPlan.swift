@@ -28,6 +28,8 @@ public struct ClusterPlan: Sendable {
     public var removals: [String] = []
     /// The instances whose reports are needed.
     public var watched: Set<String> = []
+    /// The poolers.
+    public var poolers = PoolerPlan()
     /// When to look again even if nothing happens.
     public var wakeAt: Date?
     /// What people should hear of now.

@@ -67,6 +67,7 @@ struct Planning {
         self.planLabels()
         self.planEndpoint()
         self.planInstances()
+        self.planPoolers()
         self.present()
     }
 

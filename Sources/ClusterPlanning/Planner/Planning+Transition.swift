@@ -77,7 +77,7 @@ extension Planning {
         guard self.facts.calls[replayed]?.isDone == true else { return }
         self.plan.budgets.isFrozen = true
         guard self.areBudgetsFrozen else { return }
-        guard maySwitch else { return }
+        guard maySwitch, self.holdPoolers(for: transition) else { return }
         guard let from = self.facts.pods[transition.from], let to = self.facts.pods[candidate] else { return }
         // The primary may be terminating, that may even be why it moves; the candidate may not.
         var alive = [PodReference(instance: candidate, uid: to.uid)]
@@ -219,6 +219,7 @@ extension Planning {
             self.supersedeIfLost(transition, target: target)
             return
         }
+        self.resumePoolers()
         guard self.facts.pods[target]?.role == .master else { return }  // see planLabels
         let now = self.now
         self.decide(PlannedEvent("Promoted", "\(target) is primary in term \(term)")) { status in
@@ -266,6 +267,7 @@ extension Planning {
     private mutating func follow(_ transition: Transition) {
         self.plan.budgets.isFrozen = true
         guard let primary = self.status.primary else { return }
+        self.resumePoolers()
         let isLost = self.facts.lease?.isLapsed == true || self.facts.pods[primary] == nil
         let deadline = transition.phaseStart(or: self.now)
             .addingTimeInterval(self.configuration.followTimeoutSeconds)

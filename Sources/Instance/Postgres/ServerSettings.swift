@@ -213,9 +213,10 @@ package struct ServerSettings: Sendable, Hashable {
             "hostssl replication drover_replica all cert",
             "hostssl postgres drover_replica all cert",
             "hostssl all drover_operator all cert",
+            "hostssl all drover_pooler all cert",
             // Nobody else comes in as one of ours, whatever a spec's lines say.
-            "host all postgres,drover_operator,drover_replica all reject",
-            "host replication postgres,drover_operator,drover_replica all reject",
+            "host all postgres,drover_operator,drover_replica,drover_pooler all reject",
+            "host replication postgres,drover_operator,drover_replica,drover_pooler all reject",
         ]
         for rule in self.hbaRules {
             guard Self.isPrintable(rule), rule.utf8.count <= 1024, !rule.hasSuffix("\\") else { throw .badRule }

@@ -111,6 +111,7 @@ package actor Supervisor {
     var historyWaiters: [Kicks] = []
     var counters = InstanceCounters()
     var certificateKicks = Kicks()
+    var lookupKicks = Kicks()
     var certificateSubscribers: [AsyncStream<Void>.Continuation] = []
     var terminateBy: BootTime?
     var graceEndTimestamp = ""
@@ -166,6 +167,7 @@ package actor Supervisor {
             group.addTask { await self.renewForever() }
             group.addTask { await self.monitorForever() }
             group.addTask { await self.refreshCertificatesForever() }
+            group.addTask { await self.serveTheLookupForever() }
             await self.superviseForever()
             await self.stopForGood()
             // The loops wait for kicks, not for cancellations.
@@ -173,6 +175,7 @@ package actor Supervisor {
             self.renewalKicks.kick()
             self.monitorKicks.kick()
             self.certificateKicks.kick()
+            self.lookupKicks.kick()
         }
         await self.watchdog.finish()
     }

@@ -135,6 +135,34 @@ final class CredentialStore: Sendable {
         }
     }
 
+    /// The values of the poolers' Secret: as whom clients and the operator meet them, and as whom they meet PostgreSQL.
+    static func poolerSecret(
+        objects: ClusterObjects,
+        authority: CertificateAuthority,
+        now: Date
+    ) throws -> (values: [String: String], notAfter: Date) {
+        let server = try authority.issue(
+            CertificateRequest(
+                commonName: objects.names.pooler,
+                dnsNames: objects.names.poolerHosts(namespace: objects.namespace),
+                usages: [.server],
+                lifetime: Self.leafLifetime
+            ),
+            now: now
+        )
+        let client = try authority.issue(
+            CertificateRequest(commonName: DatabaseRoles.pooler, usages: [.client], lifetime: Self.leafLifetime),
+            now: now
+        )
+        return (
+            [
+                "ca.crt": authority.certificatePEM, "tls.crt": server.certificatePEM, "tls.key": server.keyPEM,
+                "client.crt": client.certificatePEM, "client.key": client.keyPEM,
+            ],
+            min(now.addingTimeInterval(Self.leafLifetime), authority.details.notAfter)
+        )
+    }
+
     /// The values of an instance's Secret.
     static func instanceSecret(
         _ instance: String,

@@ -125,7 +125,7 @@ extension ClusterObjects {
         ]
     }
 
-    private static func probe(_ path: String, period: Int64, failures: Int64) -> JSONValue {
+    static func probe(_ path: String, period: Int64, failures: Int64) -> JSONValue {
         [
             "httpGet": ["path": .string(path), "port": .int(Int64(InstancePorts.probes))],
             "periodSeconds": .int(period), "failureThreshold": .int(failures), "timeoutSeconds": 5,
@@ -133,7 +133,7 @@ extension ClusterObjects {
     }
 
     /// Without limit: the node lifecycle controller would delete a primary without asking any budget.
-    private var tolerations: [JSONValue] {
+    var tolerations: [JSONValue] {
         let own: [JSONValue] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]
             .map { key in
                 ["key": .string(key), "operator": "Exists", "effect": "NoExecute"]

@@ -90,6 +90,7 @@ struct ClusterObserver: Sendable {
     private func addHandlers() {
         self.follow(self.clusters, into: self.state.clusters, key: { $0.key }, { $0 })
         self.follow(self.pods, into: self.state.pods) { PodFacts($0) }
+        self.follow(self.pods, into: self.state.poolers) { PoolerFacts($0) }
         self.follow(self.claims, into: self.state.claims) { ClaimFacts($0) }
         self.follow(self.budgets, into: self.state.budgets) { BudgetFacts($0) }
         self.follow(self.leases, into: self.state.leases) { lease in

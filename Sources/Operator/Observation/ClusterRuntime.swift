@@ -44,6 +44,8 @@ final class ClusterRuntime: Sendable {
 
     let key: ObjectKey
     private let origin = ContinuousClock.now
+    /// The talk with the poolers.
+    let poolers = PoolerRuntime()
     private let state = Lock(State())
 
     init(key: ObjectKey) {
@@ -53,6 +55,7 @@ final class ClusterRuntime: Sendable {
     // MARK: Reading
 
     func fill(_ facts: inout ClusterFacts) {
+        facts.poolerTalks = self.poolers.talks(transition: facts.status.transition)
         let epoch = CallEpoch(facts.status)
         self.state.withLock { state in
             if state.epoch != epoch {
@@ -171,6 +174,7 @@ final class ClusterRuntime: Sendable {
 
     /// Ends everything that runs for this cluster.
     func stop() {
+        self.poolers.stop()
         let tasks = self.state.withLock { state in
             state.isStopped = true
             defer {

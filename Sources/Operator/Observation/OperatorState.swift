@@ -9,6 +9,7 @@ internal import Synchronization
 final class OperatorState: Sendable {
     let clusters = ObjectCache<PostgresCluster>()
     let pods = ObjectCache<PodFacts>()
+    let poolers = ObjectCache<PoolerFacts>()
     let claims = ObjectCache<ClaimFacts>()
     let budgets = ObjectCache<BudgetFacts>()
     let leases = ObjectCache<ObservedLease>()
@@ -159,6 +160,7 @@ final class OperatorState: Sendable {
         facts.generation = cluster.metadata.generation
         if let hold = cluster.metadata.annotations?[Annotations.hold], !hold.isEmpty { facts.hold = hold }
         facts.pods = self.pods.entries(of: key).mapValues(\.value)
+        facts.poolers = self.poolers.entries(of: key).mapValues(\.value)
         for (name, entry) in self.claims.entries(of: key) {
             let reach = entry.value.volumeName.flatMap { self.volumeReach($0) }
             facts.volumes[name] = VolumeFacts(

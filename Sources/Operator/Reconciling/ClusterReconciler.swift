@@ -12,6 +12,7 @@ struct ClusterReconciler: Sendable {
     let writer: ClusterWriter
     let planner: ClusterPlanner
     let access: any InstanceAccess
+    let poolerAccess: any PoolerAccess
     let credentials: CredentialStore
     /// Tells people: cluster, whether it is a warning, reason, message.
     let record: @Sendable (PostgresCluster, PlannedEvent) -> Void
@@ -85,6 +86,9 @@ struct ClusterReconciler: Sendable {
         if obstacle == nil {
             do {
                 if try await self.ensureInstances(plan, facts: facts, objects: objects, key: key) { hasWritten = true }
+                if try await self.ensurePoolers(plan, cluster, uid: uid, objects: objects, key: key) {
+                    hasWritten = true
+                }
             } catch {
                 guard Self.isRefusal(error) else { throw error }
                 self.logger.warning(
@@ -182,6 +186,7 @@ struct ClusterReconciler: Sendable {
         runtime.setWantsNumbers(plan.move != .settled)
         self.openStreams(plan, facts: facts, runtime: runtime, key: key)
         // Calls first: they run beside what is written here.
+        self.startPoolerCalls(plan, facts: facts, runtime: runtime, key: key)
         for call in plan.calls {
             self.start(call, facts: facts, runtime: runtime, key: key)
         }

@@ -138,6 +138,31 @@ struct ClusterWriter: Sendable {
         }
     }
 
+    func createPooler(_ document: JSONValue, _ name: String, of key: ObjectKey) async throws {
+        let pod: Pod
+        do {
+            let created = try await self.client.createObject(Pod.resourceType, document, namespace: key.namespace)
+            pod = try created.decode(Pod.self)
+        } catch let error as KubernetesError where error.code == .alreadyExists {
+            pod = try await self.client.get(Pod.self, name, namespace: key.namespace)
+        }
+        guard let facts = PoolerFacts(pod) else {
+            throw OperatorError(.nameTaken, "Pod \(name) belongs to somebody else: rename the cluster, or delete it")
+        }
+        self.state.poolers.store(facts, metadata: pod.metadata, of: key)
+    }
+
+    /// Reads a pooler's pod from the API server itself.
+    func refreshPooler(_ name: String, of key: ObjectKey) async throws {
+        do {
+            let pod = try await self.client.get(Pod.self, name, namespace: key.namespace)
+            guard let facts = PoolerFacts(pod) else { return }
+            self.state.poolers.store(facts, metadata: pod.metadata, of: key)
+        } catch let error where error.code == .notFound {
+            self.state.poolers.forget(name, of: key)
+        }
+    }
+
     func createClaim(_ document: JSONValue, of key: ObjectKey) async throws {
         let claim: PersistentVolumeClaim
         do {

@@ -6,7 +6,7 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure Drover against what PostgreSQL itself takes, and against others.",
-        subcommands: [BenchSwitchoverCommand.self, BenchFailoverCommand.self]
+        subcommands: [BenchSwitchoverCommand.self, BenchFailoverCommand.self, BenchPoolerCommand.self]
     )
 }
 
