@@ -6,7 +6,7 @@ import Testing
 
 @testable import Operator
 
-@Suite(.serialized, .timeLimit(.minutes(1)))
+@Suite(.serialized, .timeLimit(.minutes(3)))
 struct PoolerTests {
     private func pods(_ fixture: OperatorFixture) async throws -> [Pod] {
         try await fixture.client

@@ -83,15 +83,19 @@ struct PoolerFigures: Sendable {
     var lost = 0
     /// The longest transaction of each run, milliseconds.
     var slowest: [Int] = []
+    /// How long nobody could write in each run, as the cluster's status says, milliseconds.
+    var gaps: [Int] = []
 
-    private var sorted: [Int] { self.slowest.sorted() }
-    private var median: Int { self.sorted.isEmpty ? 0 : self.sorted[self.sorted.count / 2] }
+    private var maximum: Int { self.slowest.max() ?? 0 }
+
+    private static func median(_ values: [Int]) -> Int { values.isEmpty ? 0 : values.sorted()[values.count / 2] }
 
     /// For people.
     var line: String {
         """
         \(self.switchovers) switchovers, \(self.transactions) transactions, \(self.failed) failed, \(self.lost) lost; \
-        slowest transaction of a run: median \(self.median), max \(self.sorted.last ?? 0) ms
+        slowest transaction of a run: median \(Self.median(self.slowest)), max \(self.maximum) ms; \
+        write gap in the status: median \(Self.median(self.gaps)) ms
         """
     }
 
@@ -99,8 +103,8 @@ struct PoolerFigures: Sendable {
     var json: String {
         """
         {"switchovers":\(self.switchovers),"transactions":\(self.transactions),"failed":\(self.failed),\
-        "lost":\(self.lost),"medianLatencyMilliseconds":\(self.median),\
-        "maximumLatencyMilliseconds":\(self.sorted.last ?? 0)}
+        "lost":\(self.lost),"medianLatencyMilliseconds":\(Self.median(self.slowest)),\
+        "maximumLatencyMilliseconds":\(self.maximum),"medianWriteGapMilliseconds":\(Self.median(self.gaps))}
         """
     }
 }
@@ -156,8 +160,13 @@ struct BenchPooler: Sendable {
             figures.transactions += load.transactions
             figures.failed += load.failed
             figures.slowest.append(load.slowest)
+            let gap = try await cluster.read().status?.lastTransition?.writeGapMilliseconds
+            if let gap { figures.gaps.append(Int(clamping: gap)) }
             self.narrator.say(
-                "run \(run): \(load.transactions) transactions, \(load.failed) failed, slowest \(load.slowest) ms"
+                """
+                run \(run): \(load.transactions) transactions, \(load.failed) failed, slowest \(load.slowest) ms, \
+                write gap in the status \(gap.map { "\($0) ms" } ?? "unknown")
+                """
             )
         }
         let rows = try await self.historyRows(application)
