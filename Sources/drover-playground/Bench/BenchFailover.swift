@@ -43,7 +43,8 @@ struct BenchFailover: Sendable {
         // A frozen server answers nothing: this is how soon a client gives it up.
         round.statementTimeout = .seconds(1)
         round.patience = .seconds(240)
-        var configuration = try await patient.configuration(.list)
+        // A pod that is made anew has a new address, which only the Service knows.
+        var configuration = try await patient.configuration(fault == .podDeleted ? .service : .list)
         configuration.connectTimeout = .seconds(2)
         configuration.cancelGrace = .milliseconds(200)
         do {
