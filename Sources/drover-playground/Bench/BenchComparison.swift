@@ -27,6 +27,7 @@ struct BenchComparison: Sendable {
     /// In the order of their first round.
     private(set) var labels: [String] = []
     private var measured: [String: GapFigures] = [:]
+    private var traces: [String: BenchTrace] = [:]
 
     init(replication: BenchReplication, activity: BenchActivity) {
         self.replication = replication
@@ -44,6 +45,12 @@ struct BenchComparison: Sendable {
             .add(gapMilliseconds: outcome.gapMilliseconds, lost: outcome.lost, failed: outcome.failed)
     }
 
+    /// Takes in where the time of the switchover that was added last went.
+    mutating func addTrace(_ label: String, _ steps: [(step: String, milliseconds: Int)]) {
+        guard !steps.isEmpty, let gap = self.figures(label).gaps.last else { return }
+        self.traces[label, default: BenchTrace()].add(steps, gapMilliseconds: gap)
+    }
+
     func figures(_ label: String) -> GapFigures { self.measured[label] ?? GapFigures() }
 
     var lost: Int { self.measured.values.reduce(0) { $0 + $1.lost } }
@@ -51,14 +58,19 @@ struct BenchComparison: Sendable {
     /// For people.
     var lines: [String] {
         let width = self.labels.map(\.count).max() ?? 0
-        return self.labels.map { label in
-            label + String(repeating: " ", count: width - label.count) + "  " + self.figures(label).line
+        return self.labels.flatMap { label in
+            let figures = label + String(repeating: " ", count: width - label.count) + "  " + self.figures(label).line
+            let trace = self.traces[label].map { String(repeating: " ", count: width) + "  " + $0.line }
+            return [figures] + (trace.map { [$0] } ?? [])
         }
     }
 
     /// The members of a JSON object.
     var members: [(key: String, text: String)] {
         var members = self.labels.map { (key: $0, text: self.figures($0).json) }
+        for label in self.labels {
+            if let trace = self.traces[label] { members.append((key: label + "Trace", text: trace.json)) }
+        }
         let drover = self.figures("drover").median
         if self.labels.contains("floor") {
             let floor = self.figures("floor").median

@@ -10,8 +10,15 @@ protocol BenchContestant: Sendable {
     func switchover() async throws
     /// Waits, and does what has to be done, until every instance takes part again.
     func settle() async throws
+    /// Where the time of the last switchover went: steps that follow each other, in milliseconds; empty when nobody
+    /// has noted it.
+    func trace() async throws -> [(step: String, milliseconds: Int)]
     /// Takes everything down and removes it.
     func end() async
+}
+
+extension BenchContestant {
+    func trace() async throws -> [(step: String, milliseconds: Int)] { [] }
 }
 
 /// How an application finds the primary.

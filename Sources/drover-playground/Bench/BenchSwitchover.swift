@@ -104,6 +104,7 @@ struct BenchSwitchover: Sendable {
                     let name = "\(activity.rawValue)-\(entry.label)-\(run)"
                     let outcome = try await self.round(entry, name, activity)
                     comparison.add(entry.label, outcome)
+                    comparison.addTrace(entry.label, try await entry.contestant.trace())
                 }
                 let gaps = entries.map { "\($0.label) \(comparison.figures($0.label).gaps.last ?? 0) ms" }
                 self.narrator.say("run \(run): \(gaps.joined(separator: ", "))")
