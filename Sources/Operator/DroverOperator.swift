@@ -21,6 +21,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
     private let makeAccess: @Sendable (CredentialStore) -> any InstanceAccess
     private let makePoolerAccess: @Sendable (CredentialStore) -> any PoolerAccess
     private let leadership = Lock<OperatorState?>(nil)
+    private let isSyncing = Lock(false)
 
     /// Makes an operator; nothing happens before ``run()``.
     /// - Parameters:
@@ -61,6 +62,9 @@ public final class DroverOperator: ServiceLifecycle.Service {
         self.makeAccess = { _ in access }
         self.makePoolerAccess = { _ in poolers }
     }
+
+    /// Whether this process can do its part: it leads and knows all objects, or waits for its turn to lead.
+    public var isReady: Bool { !self.isSyncing.withLock { $0 } }
 
     /// Whether this process leads and knows all objects.
     public var isLeading: Bool { self.leadership.withLock { $0 != nil } }
@@ -118,6 +122,8 @@ public final class DroverOperator: ServiceLifecycle.Service {
 
     /// What the leader does, from nothing known to the end of its time.
     private func lead() async throws {
+        self.isSyncing.withLock { $0 = true }
+        defer { self.isSyncing.withLock { $0 = false } }
         let directory = try CredentialStore.makeDirectory()
         let credentials = CredentialStore(client: self.client, directory: directory)
         defer { credentials.removeDirectory() }
@@ -178,6 +184,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
                     return  // cancelled
                 }
                 self.leadership.withLock { $0 = state }
+                self.isSyncing.withLock { $0 = false }
                 self.logger.info("Leading")
                 await withDiscardingTaskGroup { workers in
                     workers.addTask {

@@ -41,9 +41,14 @@ public struct HealthServer: ServiceLifecycle.Service {
     public func run() async throws {
         let router = Router()
         let (drover, metrics) = (self.drover, self.metrics)
-        // One that waits for its turn to lead is as well as the one that leads.
         router.get("/healthz") { _, _ in "ok\n" }
-        router.get("/readyz") { _, _ in "ok\n" }
+        // One that waits for its turn to lead is as well as the one that leads; one that leads and has not seen all
+        // objects yet can do nothing.
+        router.get("/readyz") { _, _ in
+            drover.isReady
+                ? EditedResponse(status: .ok, response: "ok\n")
+                : EditedResponse(status: .serviceUnavailable, response: "still listing objects\n")
+        }
         router.get("/metrics") { _, _ in drover.metricsText + metrics.text }
         let application = Application(
             router: router,

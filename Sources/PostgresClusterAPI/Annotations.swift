@@ -21,6 +21,11 @@ public enum Annotations {
     /// Why planned moves wait; the same as `spec.maintenance.hold`.
     public static let hold = "drover.dev/hold"
 
+    /// Makes an instance primary although data is or may be missing on it: `<instance>@<term>`.
+    ///
+    /// The term is that of the lost primary; accepted only while that is lost, and used up by the new term.
+    public static let failoverTo = "drover.dev/failover-to"
+
     // On a primary Lease, by the instance that gives it back or wants to
 
     /// End of the shutdown checkpoint record, put on when the Lease is given back.

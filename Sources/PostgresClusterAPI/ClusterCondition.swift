@@ -129,6 +129,16 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     /// As many moves run as may run at once.
     public static let tooManyMoves = ConditionReason(rawValue: "TooManyMoves")
 
+    /// A failover waits: too few of those who may have acknowledged the last commits answer.
+    public static let quorumMissing = ConditionReason(rawValue: "QuorumMissing")
+    /// A failover waits: it would lose more than the spec allows.
+    public static let lossTooLarge = ConditionReason(rawValue: "LossTooLarge")
+    /// A failover waits: nobody is left who could become primary.
+    public static let noSuccessor = ConditionReason(rawValue: "NoSuccessor")
+    /// A failover waits until the lost primary can no longer write.
+    public static let waitingForFence = ConditionReason(rawValue: "WaitingForFence")
+    /// Fewer replicas than demanded can acknowledge commits.
+    public static let notSynchronous = ConditionReason(rawValue: "NotSynchronous")
     /// The primary's WAL archiver fails; a stop would wait for it.
     public static let archiveFailing = ConditionReason(rawValue: "ArchiveFailing")
     /// Many WAL segments wait to be archived; a stop would wait for them.
@@ -147,6 +157,7 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
         .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .freshNodesFull, .primaryUnreachable, .tooManyMoves,
         .archiveFailing, .archiveBacklog, .preparedTransactions, .logicalSenderBehind, .longTransaction,
+        .quorumMissing, .lossTooLarge, .noSuccessor, .waitingForFence, .notSynchronous,
     ]
 }
 

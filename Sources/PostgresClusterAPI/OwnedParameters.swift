@@ -45,7 +45,7 @@ public enum OwnedParameters {
             ["archive_mode", "archive_command", "archive_library", "archive_timeout"]
         ),
         (
-            "synchronous replication is not supported in this version; leave it out",
+            "Drover sets who acknowledges commits; use spec.replication.synchronous",
             ["synchronous_standby_names", "synchronized_standby_slots", "sync_replication_slots"]
         ),
         (

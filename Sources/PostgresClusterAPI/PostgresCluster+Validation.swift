@@ -31,6 +31,7 @@ struct SpecValidation {
         self.check(spec.storage ?? .init())
         self.check(spec.resources ?? .init())
         self.check(spec.placement ?? .init())
+        self.check(spec.replication?.synchronous ?? .init(), instances: spec.instances ?? SpecDefaults.instances)
         self.quantity("spec.switchover.maximumLagBytes", spec.switchover?.maximumLagBytes, SchemaLimits.lag)
         self.range(
             "spec.switchover.prepareTimeoutSeconds",
@@ -56,6 +57,15 @@ struct SpecValidation {
         self.text("spec.maintenance.hold", spec.maintenance?.hold, maximum: SchemaLimits.hold)
         self.check(spec.bootstrap ?? .init())
         if let pooler = spec.pooler { self.check(pooler) }
+    }
+
+    private mutating func check(_ synchronous: PostgresClusterSpec.Replication.Synchronous, instances: Int) {
+        let field = "spec.replication.synchronous.count"
+        self.range(field, synchronous.count, SchemaLimits.synchronousCount)
+        guard synchronous.mode == .quorum else { return }
+        if (synchronous.count ?? SpecDefaults.synchronousCount) >= instances {
+            self.add(field, "must be less than spec.instances: the primary itself does not count")
+        }
     }
 
     private mutating func check(_ postgres: PostgresClusterSpec.Postgres) {

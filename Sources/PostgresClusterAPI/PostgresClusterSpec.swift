@@ -15,6 +15,8 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
     public var resources: Resources?
     /// Where instances may live.
     public var placement: Placement?
+    /// How replicas follow.
+    public var replication: Replication?
     /// Limits of a planned change of primary.
     public var switchover: Switchover?
     /// Limits of an unplanned change of primary.
@@ -33,6 +35,7 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
         storage: Storage? = nil,
         resources: Resources? = nil,
         placement: Placement? = nil,
+        replication: Replication? = nil,
         switchover: Switchover? = nil,
         failover: Failover? = nil,
         maintenance: Maintenance? = nil,
@@ -44,6 +47,7 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
         self.storage = storage
         self.resources = resources
         self.placement = placement
+        self.replication = replication
         self.switchover = switchover
         self.failover = failover
         self.maintenance = maintenance
@@ -120,6 +124,36 @@ extension PostgresClusterSpec {
             self.topologyKey = topologyKey
             self.nodeAffinity = nodeAffinity
             self.tolerations = tolerations
+        }
+    }
+
+    /// How replicas follow.
+    public struct Replication: Codable, Hashable, Sendable {
+        /// Who has to have a commit before it is acknowledged.
+        public var synchronous: Synchronous?
+
+        /// Makes the section.
+        public init(synchronous: Synchronous? = nil) { self.synchronous = synchronous }
+
+        /// Who has to have a commit before it is acknowledged.
+        public struct Synchronous: Codable, Hashable, Sendable {
+            /// Whether anybody has to.
+            public var mode: SynchronousMode?
+            /// How many replicas.
+            public var count: Int?
+            /// What happens when there are fewer.
+            public var durability: SynchronousDurability?
+
+            /// Makes the section.
+            public init(
+                mode: SynchronousMode? = nil,
+                count: Int? = nil,
+                durability: SynchronousDurability? = nil
+            ) {
+                self.mode = mode
+                self.count = count
+                self.durability = durability
+            }
         }
     }
 

@@ -34,6 +34,10 @@ public struct PostgresClusterStatus: Hashable, Sendable {
     public var systemIdentifier: String?
     /// The highest instance number ever given out.
     public var lastInstanceNumber: Int = 0
+    /// Who acknowledges commits before they are; nil when replication is asynchronous.
+    ///
+    /// The primary does what is written here, and a failover believes it.
+    public var synchronous: Synchronous?
 
     /// Makes the status of a cluster nobody has looked at yet.
     public init() {}
@@ -56,6 +60,7 @@ extension PostgresClusterStatus: Codable {
         case observedGeneration
         case systemIdentifier
         case lastInstanceNumber
+        case synchronous
     }
 
     /// Reads a status; every field may be missing.
@@ -76,6 +81,7 @@ extension PostgresClusterStatus: Codable {
         self.observedGeneration = try container.decodeIfPresent(Int64.self, forKey: .observedGeneration)
         self.systemIdentifier = try container.decodeIfPresent(String.self, forKey: .systemIdentifier)
         self.lastInstanceNumber = try container.decodeIfPresent(Int.self, forKey: .lastInstanceNumber) ?? 0
+        self.synchronous = try container.decodeIfPresent(Synchronous.self, forKey: .synchronous)
     }
 }
 

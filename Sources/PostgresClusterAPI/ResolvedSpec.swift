@@ -29,6 +29,10 @@ public struct ResolvedSpec: Hashable, Sendable {
     public var nodeAffinity: JSONValue?
     /// Tolerations, in addition to Drover's own.
     public var tolerations: [Toleration]
+    /// Number of replicas that have to have a commit before it is acknowledged; 0 for none.
+    public var synchronousCount: Int
+    /// Whether commits wait when there are fewer.
+    public var isSynchronousRequired: Bool
     /// Bytes a candidate of a switchover may be behind in replay.
     public var switchoverMaximumLag: Int64
     /// Time for phase Preparing.
@@ -59,6 +63,12 @@ public enum SpecDefaults {
     public static let postgresVersion = 15
     /// Spread over zones.
     public static let topologyKey = "topology.kubernetes.io/zone"
+    /// Commits wait for nobody.
+    public static let synchronousMode = SynchronousMode.off
+    /// One replica.
+    public static let synchronousCount = 1
+    /// As many as there are.
+    public static let synchronousDurability = SynchronousDurability.preferred
     /// 16 MiB.
     public static let switchoverMaximumLag = Quantity(bytes: 16 << 20)
     /// Seconds for phase Preparing.
@@ -81,6 +91,8 @@ extension PostgresClusterSpec {
     /// The spec with defaults.
     public var resolved: ResolvedSpec {
         let hold = self.maintenance?.hold ?? ""
+        let synchronous = self.replication?.synchronous
+        let isSynchronous = (synchronous?.mode ?? SpecDefaults.synchronousMode) == .quorum
         return ResolvedSpec(
             instances: self.instances ?? SpecDefaults.instances,
             postgresVersion: self.postgres?.version ?? SpecDefaults.postgresVersion,
@@ -94,6 +106,9 @@ extension PostgresClusterSpec {
             topologyKey: self.placement?.topologyKey ?? SpecDefaults.topologyKey,
             nodeAffinity: self.placement?.nodeAffinity,
             tolerations: self.placement?.tolerations ?? [],
+            synchronousCount: isSynchronous ? synchronous?.count ?? SpecDefaults.synchronousCount : 0,
+            isSynchronousRequired: isSynchronous
+                && (synchronous?.durability ?? SpecDefaults.synchronousDurability) == .required,
             switchoverMaximumLag: (self.switchover?.maximumLagBytes ?? SpecDefaults.switchoverMaximumLag).bytes,
             prepareTimeout: .seconds(self.switchover?.prepareTimeoutSeconds ?? SpecDefaults.prepareTimeoutSeconds),
             demoteTimeout: .seconds(self.switchover?.demoteTimeoutSeconds ?? SpecDefaults.demoteTimeoutSeconds),

@@ -2,6 +2,8 @@
 public enum SchemaLimits {
     /// Instances of a cluster.
     public static let instances = 1...16
+    /// Replicas that have to have a commit: fewer than the most replicas there can be.
+    public static let synchronousCount = 1...15
     /// Major versions of PostgreSQL that the API knows.
     ///
     /// The operator needs an image for the one asked for.

@@ -20,6 +20,8 @@ public struct Transition: Codable, Hashable, Sendable {
     public var phaseStartedAt: Timestamp?
     /// End of the old primary's shutdown checkpoint record, known from phase Promoting on.
     public var shutdownLSN: LSN?
+    /// How far a lost primary is known to have written: what a failover's loss is judged by.
+    public var lastKnownLSN: LSN?
 
     /// Makes a transition.
     public init(
@@ -31,7 +33,8 @@ public struct Transition: Codable, Hashable, Sendable {
         phase: TransitionPhase,
         startedAt: Timestamp? = nil,
         phaseStartedAt: Timestamp? = nil,
-        shutdownLSN: LSN? = nil
+        shutdownLSN: LSN? = nil,
+        lastKnownLSN: LSN? = nil
     ) {
         self.kind = kind
         self.from = from
@@ -42,6 +45,7 @@ public struct Transition: Codable, Hashable, Sendable {
         self.startedAt = startedAt
         self.phaseStartedAt = phaseStartedAt
         self.shutdownLSN = shutdownLSN
+        self.lastKnownLSN = lastKnownLSN
     }
 }
 
@@ -125,14 +129,18 @@ public enum TransitionKind: String, Codable, Hashable, Sendable, CaseIterable {
 
 /// The phases of a change of primary, in their order.
 ///
-///     Preparing -> Demoting -> Promoting -> Following
-///         |            |
+///     Preparing -> Demoting -> Promoting -> Following       a switchover
+///         |            |           ^
 ///         +- abandoned +- taken back (term + 1, primary: old)
+///                                  |
+///                   Fencing -------+                        a failover
 public enum TransitionPhase: String, Codable, Hashable, Sendable, CaseIterable, Comparable {
     /// Clients notice nothing; may be repeated or abandoned freely.
     case preparing = "Preparing"
     /// The old primary stops.
     case demoting = "Demoting"
+    /// A failover: the lost primary's right to write ends, and it is found out who has most of its data.
+    case fencing = "Fencing"
     /// The decision is written; the way is forward.
     case promoting = "Promoting"
     /// The new primary accepts writes; the others follow.
@@ -142,8 +150,9 @@ public enum TransitionPhase: String, Codable, Hashable, Sendable, CaseIterable, 
         switch self {
         case .preparing: 0
         case .demoting: 1
-        case .promoting: 2
-        case .following: 3
+        case .fencing: 2
+        case .promoting: 3
+        case .following: 4
         }
     }
 
@@ -175,7 +184,23 @@ public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let plannedEviction = TransitionReason(rawValue: "PlannedEviction")
     /// The primary's pod is being deleted or told to stop.
     public static let podTerminating = TransitionReason(rawValue: "PodTerminating")
-    /// The primary does not answer and its Lease lapsed.
+    /// PostgreSQL on the primary has ended and did not come back in time.
+    public static let postmasterDied = TransitionReason(rawValue: "PostmasterDied")
+    /// The primary's container has ended and did not come back in time.
+    public static let instanceDied = TransitionReason(rawValue: "InstanceDied")
+    /// The primary's pod was deleted.
+    public static let podDeleted = TransitionReason(rawValue: "PodDeleted")
+    /// The primary's node is silent.
+    public static let nodeSilent = TransitionReason(rawValue: "NodeSilent")
+    /// The primary's node has been removed.
+    public static let nodeRemoved = TransitionReason(rawValue: "NodeRemoved")
+    /// The primary's volume is full.
+    public static let diskFull = TransitionReason(rawValue: "DiskFull")
+    /// The primary's data cannot be used.
+    public static let dataCorrupt = TransitionReason(rawValue: "DataCorrupt")
+    /// Somebody asked for it with ``Annotations/failoverTo``.
+    public static let requested = TransitionReason(rawValue: "Requested")
+    /// The primary is lost, for another reason than these.
     public static let primaryLost = TransitionReason(rawValue: "PrimaryLost")
     /// The candidate did not become primary in time, or is gone.
     public static let candidateLost = TransitionReason(rawValue: "CandidateLost")
@@ -187,6 +212,8 @@ public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
     /// Every reason this version gives.
     public static let all: [TransitionReason] = [
         .nodeCordoned, .nodeTainted, .nodeLabelled, .nodeCondition, .nodeAnnotated, .nodeNotReady, .plannedEviction,
-        .podTerminating, .primaryLost, .candidateLost, .demoteTimedOut, .withdrawn,
+        .podTerminating, .postmasterDied, .instanceDied, .podDeleted, .nodeSilent, .nodeRemoved, .diskFull,
+        .dataCorrupt,
+        .requested, .primaryLost, .candidateLost, .demoteTimedOut, .withdrawn,
     ]
 }

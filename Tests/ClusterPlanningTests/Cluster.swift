@@ -53,6 +53,9 @@ func makeCluster() -> ClusterFacts {
         observedGeneration: 1,
         disruptionsAllowed: 1
     )
+    facts.reports["orders-1"]?.standbys = [
+        "orders-2": .init(syncState: "async"), "orders-3": .init(syncState: "async"),
+    ]
     // Nothing speaks against a stop, and it was asked already.
     facts.calls[.inspect(instance: "orders-1")] = .answered(.inspected(Inspection()), until: .distantFuture)
     facts.assess()

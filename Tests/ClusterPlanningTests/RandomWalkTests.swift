@@ -57,6 +57,13 @@ struct World {
     var running: [InstanceCall: PodReference] = [:]
     var nextUID = 10
     var violation: String?
+    /// Until when each instance has promised not to become primary, by the clock.
+    var promisedUntil: [String: Double] = [:]
+    var withheld: [String: Int64] = [:]
+    /// The terms for which each instance receives nothing from older ones.
+    var standing: [String: Int64] = [:]
+    var lastAskAt = 0.0
+    var missingSince: Double?
 
     init(seed: UInt64) {
         self.random = SeededGenerator(state: seed)
@@ -65,6 +72,21 @@ struct World {
     private var planner: ClusterPlanner { ClusterPlanner() }
 
     func plan() -> ClusterPlan { self.planner.plan(self.facts, now: testNow.addingTimeInterval(self.clock)) }
+
+    private mutating func advance(_ seconds: Double) {
+        self.clock += seconds
+        self.facts.lease?.unchangedFor += .seconds(seconds)
+    }
+
+    /// What the shell of the operator notes by itself.
+    private mutating func note() {
+        if self.facts.isPrimaryServing {
+            self.missingSince = nil
+        } else if self.missingSince == nil {
+            self.missingSince = self.clock
+        }
+        self.facts.primaryMissingSince = self.missingSince.map { testNow.addingTimeInterval($0) }
+    }
 
     private mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self.random) < percent }
 
@@ -76,7 +98,7 @@ struct World {
         case 60..<70: self.disruptionController()
         case 70..<80: self.instances()
         case 80..<86: self.write()
-        case 86..<90: self.clock += Double.random(in: 0...3, using: &self.random)
+        case 86..<90: self.advance(Double.random(in: 0...3, using: &self.random))
         case 90..<94: self.evict(["orders-1", "orders-2", "orders-3"].randomElement(using: &self.random) ?? "orders-1")
         case 94, 95: self.turnNode()
         case 96: self.crash(["orders-1", "orders-2", "orders-3"].randomElement(using: &self.random) ?? "orders-1")
@@ -100,10 +122,12 @@ struct World {
 
     mutating func settle() {
         self.operate(mayDie: false)
-        self.finishCall(mayFail: false)
+        for _ in self.running { self.finishCall(mayFail: false) }
+        // Every answer is looked at when it comes.
+        self.operate(mayDie: false)
         self.disruptionController()
         self.instances()
-        self.clock += 1
+        self.advance(1)
     }
 
     // MARK: The operator
@@ -117,6 +141,7 @@ struct World {
 
     /// One look of the operator, which may die in the middle of it.
     private mutating func operate(mayDie: Bool) {
+        self.note()
         let plan = self.plan()
         func dies(_ world: inout World) -> Bool { mayDie && world.chance(5) }
         if let decision = plan.decision {
@@ -147,6 +172,12 @@ struct World {
             self.facts.calls[call] = .running
             self.running[call] = PodReference(instance: call.instance, uid: pod.uid)
         }
+        if let term = plan.leaseTakeover {
+            if let alive = self.roles.first(where: { $0.value == .primary })?.key {
+                self.violation = "the Lease was taken from \(alive), which accepts writes"
+            }
+            self.facts.lease = LeaseFacts(holder: "drover-operator/me/n/\(term)")
+        }
         self.apply(plan.budgets)
         for change in plan.labels {
             if dies(&self) { return self.forget() }
@@ -176,6 +207,19 @@ struct World {
         if plan.status.term != self.facts.status.term + 1 { self.violation = "a new primary without a new term" }
         if plan.status.transition?.kind != .failover, (self.log[new] ?? 0) < self.acknowledged {
             self.violation = "\(new) is chosen without the last writes"
+        }
+        if plan.status.transition?.kind == .failover {
+            guard self.facts.lease?.operatorTerm == plan.status.term else {
+                self.violation = "\(new) is chosen before the old term is over"
+                return
+            }
+            for (name, term) in self.standing
+            where term == plan.status.term && self.facts.pods[name]?.isReady == true
+                && self.facts.calls[.standstill(instance: name, term: term)]?.isDone == true
+                && (self.log[name] ?? 0) > (self.log[new] ?? 0)
+            {
+                self.violation = "\(new) is chosen although \(name) has more"
+            }
         }
     }
 
@@ -213,7 +257,7 @@ struct World {
             if pod.isReady { self.facts.replicasBudget?.disruptionsAllowed -= 1 }
         }
         if let transition = self.facts.status.transition, transition.phase >= .demoting,
-            name == transition.to || name == transition.from
+            name == transition.to || (name == transition.from && transition.kind != .failover)
         {
             self.violation = "\(name) was evicted in phase \(transition.phase)"
         }
@@ -223,20 +267,30 @@ struct World {
         self.remove(name)
     }
 
-    /// A machine that just stops, of an instance that is not primary: nobody asks any budget.
+    /// A machine that just stops: nobody asks any budget, and nothing is given back.
     private mutating func crash(_ name: String) {
-        guard self.facts.pods[name] != nil, self.roles[name] == .replica else { return }
-        self.remove(name)
+        guard self.facts.pods[name] != nil else { return }
+        self.remove(name, isSilent: true)
     }
 
-    private mutating func remove(_ name: String) {
+    private mutating func remove(_ name: String, isSilent: Bool = false) {
         self.facts.pods[name] = nil
         self.facts.reports[name] = nil
         self.running = self.running.filter { $0.key.instance != name }
         for call in self.facts.calls.keys where call.instance == name { self.facts.calls[call] = nil }
-        // A primary that goes gives its Lease back.
-        if self.facts.lease?.holderInstance == name { self.facts.lease = LeaseFacts(holder: "") }
+        // A primary that goes in peace gives its Lease and its promises back.
+        if !isSilent, self.roles[name] == .primary {
+            self.facts.lease = LeaseFacts(
+                holder: "",
+                shutdownLSN: LSN(rawValue: self.log[name] ?? 0),
+                shutdownTerm: self.leaseTerm
+            )
+            self.promisedUntil = [:]
+        }
         self.roles[name] = .replica
+        // Its next life does not know what it has promised.
+        self.withheld[name] = nil
+        self.promisedUntil[name] = self.clock + 15
     }
 
     // MARK: The instances
@@ -254,11 +308,24 @@ struct World {
 
     private mutating func instances() {
         let primary = self.roles.first { $0.value == .primary }?.key
+        if let primary {
+            // It asks all others for promises; who misses one needs the Lease.
+            self.lastAskAt = self.clock
+            for name in self.facts.pods.keys where name != primary {
+                if (self.withheld[name] ?? 0) > self.leaseTerm {
+                    if self.facts.lease?.holderInstance == primary { self.facts.lease?.unchangedFor = .zero }
+                } else {
+                    self.promisedUntil[name] = self.clock + 15
+                }
+            }
+        }
         for name in self.facts.pods.keys.sorted() {
             guard let pod = self.facts.pods[name] else { continue }
             self.facts.pods[name]?.isReady = true
             let role = self.roles[name] ?? .replica
-            if role == .replica, let primary { self.log[name] = max(self.log[name] ?? 0, self.log[primary] ?? 0) }
+            if role == .replica, let primary, (self.standing[name] ?? 0) <= self.leaseTerm {
+                self.log[name] = max(self.log[name] ?? 0, self.log[primary] ?? 0)
+            }
             // The old primary follows the new one.
             if role == .demoted, primary != nil { self.roles[name] = .replica }
             let position = LSN(rawValue: self.log[name] ?? 0)
@@ -275,6 +342,7 @@ struct World {
                 demotedTerm: self.demoted[name],
                 shutdownLSN: role == .demoted ? position : nil
             )
+            self.facts.reports[name]?.incarnation = "n"
         }
     }
 
@@ -310,6 +378,27 @@ struct World {
         case .awaitReplay(_, let lsn):
             if let source = self.log.values.max(), self.chance(70) { self.log[name] = source }
             return (self.log[name] ?? 0) >= lsn.rawValue ? .done(nil) : nil
+        case .hear:
+            guard var report = self.facts.reports[name] else { return nil }
+            report.isStreaming = self.roles.values.contains(.primary) && self.roles[name] == .replica
+            report.lastAskAgo = .seconds(self.clock - self.lastAskAt)
+            return .answered(.heard(report), until: testNow.addingTimeInterval(self.clock + 2))
+        case .withhold(_, let term):
+            self.withheld[name] = term
+            let left = max(0, (self.promisedUntil[name] ?? 0) - self.clock)
+            return .answered(
+                .withheld(promiseExpiresIn: .seconds(left)),
+                until: testNow.addingTimeInterval(self.clock + (left > 0 ? min(left, 2) : 2))
+            )
+        case .standstill(_, let term):
+            guard self.roles[name] == .replica else { return nil }
+            self.standing[name] = term
+            let still = Standstill(
+                timeline: self.timeline,
+                timelineTerm: self.timeline,
+                end: LSN(rawValue: self.log[name] ?? 0)
+            )
+            return .answered(.standingStill(still), until: testNow.addingTimeInterval(self.clock + 10))
         case .demote(_, let term):
             if self.demoted[name] == term { return .done(LSN(rawValue: self.log[name] ?? 0)) }
             guard self.roles[name] == .primary, self.leaseTerm == term else { return nil }
@@ -317,6 +406,7 @@ struct World {
             self.acknowledged = max(self.acknowledged, self.log[name] ?? 0)
             self.roles[name] = .demoted
             self.demoted[name] = term
+            self.promisedUntil = [:]
             self.facts.lease = LeaseFacts(
                 holder: "",
                 shutdownLSN: LSN(rawValue: self.log[name] ?? 0),
@@ -329,13 +419,18 @@ struct World {
                 self.facts.lease = LeaseFacts(holder: "\(name)/\(self.facts.pods[name]?.uid ?? "")/n/\(term)")
                 return .done(nil)
             }
-            guard self.facts.lease?.isFree == true, (self.log[name] ?? 0) >= (minimum?.rawValue ?? 0) else {
-                return nil
-            }
+            let isOurs = self.facts.lease?.isFree == true || self.facts.lease?.operatorTerm == term
+            let isFree = isOurs && (self.promisedUntil[name] ?? 0) <= self.clock
+            guard isFree, (self.log[name] ?? 0) >= (minimum?.rawValue ?? 0) else { return nil }
             if self.roles.values.contains(.primary) { self.violation = "two primaries" }
             self.facts.lease = LeaseFacts(holder: "\(name)/\(self.facts.pods[name]?.uid ?? "")/n/\(term)")
             self.roles[name] = .primary
             self.timeline += 1
+            // The others are brought in line with it, whatever more they have.
+            if self.facts.status.transition?.kind == .failover {
+                for other in self.log.keys { self.log[other] = min(self.log[other] ?? 0, self.log[name] ?? 0) }
+                self.acknowledged = min(self.acknowledged, self.log[name] ?? 0)
+            }
             return .done(nil)
         }
     }

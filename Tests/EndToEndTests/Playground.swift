@@ -25,6 +25,7 @@ final class Playground: Sendable {
     let networkID: String?
     private let processes = Lock<[ChildProcess]>([])
     private let nodeNames = Lock<[String]>([])
+    private let nodeProcesses = Lock<[String: Int32]>([:])
     private let operatorProcess = Lock<ChildProcess?>(nil)
     /// The operator may do what the shipped role says, and nothing more.
     private var operatorKubeconfig: String { "\(self.directory)/operator.kubeconfig" }
@@ -80,6 +81,9 @@ final class Playground: Sendable {
     /// The full name of a node.
     func node(_ name: String) -> String { "\(name)-\(self.suffix)" }
 
+    /// The process of a node, nil when there never was one.
+    func nodeProcess(_ name: String) -> Int32? { self.nodeProcesses.withLock { $0[name] } }
+
     /// Lets a node join, and waits until it is Ready.
     @discardableResult
     func addNode(_ name: String, zone: String) async throws -> ChildProcess {
@@ -90,6 +94,7 @@ final class Playground: Sendable {
         ]
         if let networkID { arguments += ["--network", "namespace", "--network-id", networkID, "--heartbeat", "3"] }
         let process = try await self.start(arguments, log: name)
+        self.nodeProcesses.withLock { $0[name] = process.pid }
         self.nodeNames.withLock { $0.append(name) }
         try await self.eventually("node \(name) is Ready") {
             let node = try await self.client.get(Node.self, name)

@@ -242,7 +242,8 @@ struct SwitchoverTests {
             defer { watching.cancel() }
 
             try await playground.withWriter(to: "orders") { _ in
-                for (index, phase) in TransitionPhase.allCases.enumerated() {
+                let phases: [TransitionPhase] = [.preparing, .demoting, .promoting, .following]
+                for (index, phase) in phases.enumerated() {
                     let (_, node) = try await playground.primary(of: "orders")
                     try await playground.cordon(node)
                     _ = try await playground.watchCluster("orders") { cluster -> Bool? in

@@ -1,4 +1,5 @@
 import PodProgram
+import PostgresClusterAPI
 import Testing
 
 @testable import Instance
@@ -44,6 +45,16 @@ struct ServerSettingsTests {
         }
         #expect(text.contains("fsync = 'on'"))
         #expect(text.contains("dynamic_shared_memory_type = 'sysv'"))
+    }
+
+    @Test
+    func namesOfStandbysAreQuoted() throws {
+        var settings = self.settings(["synchronous_standby_names": "*"])
+        #expect(try settings.postgresqlConf().contains("synchronous_standby_names = ''\n"))
+        settings.synchronous = SynchronousSetting(standbys: ["db-3", "db-2"], count: 1)
+        #expect(
+            try settings.postgresqlConf().contains("synchronous_standby_names = 'ANY 1 (\"db-2\", \"db-3\")'\n")
+        )
     }
 
     @Test

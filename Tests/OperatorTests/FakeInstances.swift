@@ -78,6 +78,8 @@ final class FakeInstances: InstanceAccess, Sendable {
 
     func stopped(_ key: ObjectKey) {
         self.state.withLock { state in
+            state.instances[key]?.role = .stopped
+            state.instances[key]?.leaseTerm = nil
             for stream in state.instances[key]?.streams.values ?? [:].values {
                 stream.finish()
             }
@@ -130,6 +132,21 @@ final class FakeInstances: InstanceAccess, Sendable {
         case .promote(_, let term, _):
             try await self.promote(key, cluster: target.cluster.name, term: term)
             return .done(nil)
+        case .hear:
+            guard let status = self.status(key) else { throw Refused() }
+            var facts = InstanceFacts(podUID: status.podUID, role: .replica)
+            facts.isStreaming = self.hasPrimary(key)
+            return .answered(.heard(facts), until: Date().addingTimeInterval(0.2))
+        case .withhold:
+            return .answered(.withheld(promiseExpiresIn: .zero), until: Date().addingTimeInterval(1))
+        case .standstill:
+            guard let status = self.status(key), status.role == .replica else { throw Refused() }
+            let still = Standstill(
+                timeline: status.timeline ?? 1,
+                timelineTerm: 1,
+                end: status.replayedLSN ?? LSN(rawValue: 0)
+            )
+            return .answered(.standingStill(still), until: Date().addingTimeInterval(10))
         case .inspect:
             let found = self.state.withLock { $0.inspection }
             return .answered(.inspected(found), until: Date().addingTimeInterval(0.1))
@@ -183,7 +200,8 @@ final class FakeInstances: InstanceAccess, Sendable {
     private func take(_ key: ObjectKey, cluster: String, term: Int64) async throws {
         var lease = try await self.client.get(Lease.self, cluster, namespace: key.namespace)
         let holder = lease.spec?.holderIdentity ?? ""
-        guard holder.isEmpty || holder.hasPrefix("\(key.name)/") else { throw Refused() }
+        let isHandedOver = holder.hasPrefix("drover-operator/") && holder.hasSuffix("/\(term)")
+        guard holder.isEmpty || holder.hasPrefix("\(key.name)/") || isHandedOver else { throw Refused() }
         let uid = self.state.withLock { $0.instances[key]?.podUID ?? "" }
         lease.spec?.holderIdentity = "\(key.name)/\(uid)/nonce/\(term)"
         _ = try await self.client.update(lease)
@@ -224,6 +242,12 @@ final class FakeInstances: InstanceAccess, Sendable {
 
     private func status(_ key: ObjectKey) -> InstanceStatus? {
         self.state.withLock { state in state.instances[key].map { Self.status(key, $0, in: state) } }
+    }
+
+    private func hasPrimary(_ key: ObjectKey) -> Bool {
+        self.state.withLock { state in
+            state.instances.contains { Self.cluster(of: $0.key) == Self.cluster(of: key) && $0.value.role == .primary }
+        }
     }
 
     private static func status(_ key: ObjectKey, _ fake: Fake, in state: State) -> InstanceStatus {

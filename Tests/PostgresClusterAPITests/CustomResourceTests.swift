@@ -44,6 +44,9 @@ import Testing
         #expect(defaulted.spec.instances == SpecDefaults.instances)
         #expect(defaulted.spec.postgres?.version == SpecDefaults.postgresVersion)
         #expect(defaulted.spec.placement?.topologyKey == SpecDefaults.topologyKey)
+        #expect(defaulted.spec.replication?.synchronous?.mode == SpecDefaults.synchronousMode)
+        #expect(defaulted.spec.replication?.synchronous?.count == SpecDefaults.synchronousCount)
+        #expect(defaulted.spec.replication?.synchronous?.durability == SpecDefaults.synchronousDurability)
         #expect(defaulted.spec.switchover?.maximumLagBytes == SpecDefaults.switchoverMaximumLag)
         #expect(defaulted.spec.switchover?.prepareTimeoutSeconds == SpecDefaults.prepareTimeoutSeconds)
         #expect(defaulted.spec.switchover?.demoteTimeoutSeconds == SpecDefaults.demoteTimeoutSeconds)
@@ -56,6 +59,7 @@ import Testing
 
     @Test(arguments: [
         ("spec.instances", SchemaLimits.instances),
+        ("spec.replication.synchronous.count", SchemaLimits.synchronousCount),
         ("spec.switchover.prepareTimeoutSeconds", SchemaLimits.prepareTimeoutSeconds),
         ("spec.switchover.demoteTimeoutSeconds", SchemaLimits.demoteTimeoutSeconds),
         ("spec.failover.leaseDurationSeconds", SchemaLimits.leaseDurationSeconds),

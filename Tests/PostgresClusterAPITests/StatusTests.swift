@@ -83,7 +83,7 @@ private let later = Timestamp(Date(timeIntervalSince1970: 1_800_000_060))
     }
 
     @Test func phasesAreInOrder() {
-        #expect(TransitionPhase.allCases.sorted() == [.preparing, .demoting, .promoting, .following])
+        #expect(TransitionPhase.allCases.sorted() == [.preparing, .demoting, .fencing, .promoting, .following])
     }
 
     @Test func reasonsAreCamelCaseWordsAndUnique() {

@@ -53,6 +53,12 @@ public struct ClusterFacts: Sendable {
     public var poolerTalks: [String: PoolerTalk] = [:]
     /// How many other clusters have a transition under way.
     public var otherTransitions: Int = 0
+    /// Since when this process has not heard of a primary that serves; nil while it does.
+    public var primaryMissingSince: Date?
+    /// How far the primary of the present term is known to have written, by this process.
+    public var lastKnownLSN: LSN?
+    /// Whom a person wants to become primary although data may be missing there, and in place of which term's primary.
+    public var requestedFailover: RequestedFailover?
 
     /// Makes facts about a cluster of which nothing is known but its object.
     public init(namespace: String, name: String, spec: ResolvedSpec, status: PostgresClusterStatus) {
@@ -123,7 +129,29 @@ public struct PlanningConfiguration: Sendable, Hashable {
     public var followTimeoutSeconds: Double = 30
     /// How long a candidate is left in peace after it failed; in seconds.
     public var candidateRestSeconds: Double = 30
+    /// How long a primary whose process has ended has to come back in place before a failover begins; in seconds.
+    ///
+    /// Coming back loses nothing and is mostly a matter of a second: crash recovery after a small amount of WAL.
+    public var restartGraceSeconds: Double = 3
+    /// How long a failover waits for the position of a replica that does not answer; in seconds.
+    public var compareTimeoutSeconds: Double = 3
 
     /// Makes the defaults.
     public init() {}
+}
+
+/// What ``Annotations/failoverTo`` asks for.
+public struct RequestedFailover: Sendable, Hashable {
+    /// Who is to become primary.
+    public var instance: String
+    /// The term of the lost primary.
+    public var term: Int64
+
+    /// Reads `<instance>@<term>`, nil when it is not of this form.
+    public init?(_ text: String) {
+        let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty, let term = Int64(parts[1]) else { return nil }
+        self.instance = String(parts[0])
+        self.term = term
+    }
 }

@@ -44,6 +44,63 @@ public struct InstanceFacts: Sendable, Hashable {
     public var isTerminating: Bool
     /// What is wrong with it, as one CamelCase word.
     public var problem: String?
+    /// Random, new with every start of the supervisor.
+    public var incarnation: String?
+    /// How long ago a primary asked it for a promise; nil when none did in this life.
+    public var lastAskAgo: Duration?
+    /// PostgreSQL has ended by itself and is not back.
+    public var exit: Exit?
+    /// On a primary: who may acknowledge commits, as PostgreSQL has it in force; nil when that is not known.
+    public var appliedSynchronous: SynchronousSetting?
+    /// On a primary: those who stream from it; nil when that is not known.
+    public var standbys: [String: Standby]?
+    /// On a primary: those whose promises it asks for, as it has taken note of them; nil when it said nothing of that.
+    public var acknowledged: Acknowledged?
+
+    /// One who streams, as the primary sees it.
+    public struct Standby: Sendable, Hashable {
+        /// `pg_stat_replication.sync_state`.
+        public var syncState: String
+        /// What it has flushed.
+        public var flushLSN: LSN?
+
+        /// Makes it.
+        public init(syncState: String, flushLSN: LSN? = nil) {
+            self.syncState = syncState
+            self.flushLSN = flushLSN
+        }
+    }
+
+    /// How PostgreSQL ended by itself.
+    public struct Exit: Sendable, Hashable {
+        /// Why, as one CamelCase word.
+        public var reason: String
+        /// Whether the instance has given up being primary in its term.
+        public var hasGivenUp: Bool
+
+        /// Makes it.
+        public init(reason: String, hasGivenUp: Bool = false) {
+            self.reason = reason
+            self.hasGivenUp = hasGivenUp
+        }
+    }
+
+    /// The members that a primary has taken note of.
+    public struct Acknowledged: Sendable, Hashable {
+        /// The primary's term.
+        public var term: Int64
+        /// The primary's life.
+        public var incarnation: String
+        /// Members and joining ones.
+        public var instances: Set<String>
+
+        /// Makes it.
+        public init(term: Int64, incarnation: String, instances: Set<String>) {
+            self.term = term
+            self.incarnation = incarnation
+            self.instances = instances
+        }
+    }
 
     /// Makes a report.
     public init(

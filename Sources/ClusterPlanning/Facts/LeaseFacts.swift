@@ -48,4 +48,34 @@ public struct LeaseFacts: Sendable, Hashable {
     public var holderInstance: String? {
         self.isFree ? nil : self.holder.split(separator: "/").first.map(String.init)
     }
+
+    /// Who wrote itself into the Lease last; nil when it is free, or its holder is a stranger.
+    public var holderLife: HolderLife? {
+        let parts = self.holder.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 4, let term = Int64(parts[3]) else { return nil }
+        return HolderLife(instance: String(parts[0]), podUID: String(parts[1]), nonce: String(parts[2]), term: term)
+    }
+
+    /// The term for which the operator holds the Lease, so that nobody can be primary in an older one; nil when it does
+    /// not.
+    public var operatorTerm: Int64? {
+        self.holderLife.flatMap { $0.instance == Self.operatorName ? $0.term : nil }
+    }
+
+    /// How the operator calls itself in a Lease: `drover-operator/<identity>/<nonce>/<term>`.
+    ///
+    /// No instance has such a name, because theirs end in a number.
+    public static let operatorName = "drover-operator"
+}
+
+/// One life of an instance, as a Lease names it.
+public struct HolderLife: Sendable, Hashable {
+    /// The instance.
+    public var instance: String
+    /// Its pod.
+    public var podUID: String
+    /// New with every start of its supervisor.
+    public var nonce: String
+    /// The term in which it holds the Lease.
+    public var term: Int64
 }

@@ -30,6 +30,13 @@ public struct ClusterPlan: Sendable {
     public var watched: Set<String> = []
     /// The poolers.
     public var poolers = PoolerPlan()
+    /// The primary Lease to be taken in the operator's own name, by compare-and-swap with the Lease as it was planned
+    /// from: for this term, so that nobody can be primary in an older one any more.
+    public var leaseTakeover: Int64?
+    /// What keeps a failover from going on.
+    public var failoverObstacle: Obstacle?
+    /// Whether positions in the log are waited for.
+    public var wantsPositions = false
     /// When to look again even if nothing happens.
     public var wakeAt: Date?
     /// What people should hear of now.

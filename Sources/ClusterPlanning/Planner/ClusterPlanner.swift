@@ -62,6 +62,7 @@ struct Planning {
         } else if !self.planFailover() {
             self.planMove()
             self.planMembership()
+            self.planSynchronous()
         }
         self.planBudgets()
         self.planLabels()
@@ -143,7 +144,8 @@ struct Planning {
             self.plan.budgets.replicas = max(self.facts.pods.count, self.facts.instances.count)
             return
         }
-        self.plan.budgets.replicas = max(0, self.facts.spec.instances - 2)
+        let needed = self.facts.spec.isSynchronousRequired ? self.facts.spec.synchronousCount : 0
+        self.plan.budgets.replicas = max(0, self.facts.spec.instances - 2, needed)
     }
 }
 

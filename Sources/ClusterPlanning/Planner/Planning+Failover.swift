@@ -1,50 +1,130 @@
-internal import PostgresClusterAPI
 internal import KubernetesClient
+internal import PostgresClusterAPI
 internal import struct Foundation.Date
 
-// The unplanned change, kept conservative: the Lease is free or lapsed, and the best of those who answer takes over.
+/// Why the primary is taken for lost.
+private struct Loss {
+    var reason: TransitionReason
+    var node: String?
+}
+
+// When the primary is taken for lost.
+//
+// A primary that only *we* cannot reach must not be stopped: as long as another instance hears of it, it is alive. One
+// whose process has ended is left a moment to come back in place, because that loses nothing.
 extension Planning {
-    /// Decides for another primary when the present one is lost.
+    /// Begins a failover when the primary is lost.
     ///
     /// Answers whether it did.
     mutating func planFailover() -> Bool {
-        guard self.status.systemIdentifier != nil, let lost = self.status.primary, self.isPrimaryLost,
-            let best = self.successor(excluding: lost, minimum: nil)
-        else { return false }
+        guard let lost = self.status.primary, let loss = self.findLoss(of: lost) else { return false }
         let now = self.now
-        let node = self.facts.pods[lost]?.node
+        let known = self.lastKnownLSN
         self.plan.move = .moving
         self.plan.budgets.isFrozen = true
-        self.decide(
-            PlannedEvent(warning: "Failover", "\(lost) is lost, \(best) becomes primary"),
-            guards: [.leaseUnchanged]
-        ) { status in
-            status.term += 1
-            status.primary = best
+        self.decide(PlannedEvent(warning: "FailoverStarted", "\(lost) is lost: \(loss.reason.rawValue)")) { status in
             status.transition = Transition(
                 kind: .failover,
                 from: lost,
-                to: best,
-                reason: .primaryLost,
-                node: node,
-                phase: .promoting,
-                startedAt: Timestamp(now),
-                phaseStartedAt: Timestamp(now, precision: .microseconds)
+                reason: loss.reason,
+                node: loss.node,
+                phase: .fencing,
+                startedAt: Timestamp(now, precision: .microseconds),
+                phaseStartedAt: Timestamp(now, precision: .microseconds),
+                lastKnownLSN: known
             )
         }
         return true
     }
 
-    /// Whether the instance that should be primary cannot be it any more, by the fence and not by our reach.
-    private var isPrimaryLost: Bool {
-        guard let primary = self.status.primary, let lease = self.facts.lease, !self.facts.isPrimaryServing else {
+    private var lastKnownLSN: LSN? {
+        var left: LSN?
+        if let lease = self.facts.lease, lease.shutdownTerm == self.status.term { left = lease.shutdownLSN }
+        return [self.facts.lastKnownLSN, left].compactMap(\.self).max()
+    }
+
+    private mutating func findLoss(of primary: String) -> Loss? {
+        guard self.status.systemIdentifier != nil, !self.facts.isPrimaryServing,
+            self.status.members.contains(where: { $0 != primary && self.isReachable($0) })
+        else { return nil }
+        let isRequested = self.facts.requestedFailover?.term == self.status.term
+        let pod = self.facts.pods[primary]
+        let node = pod?.node ?? self.status.instance(named: primary)?.node
+        if let node, self.facts.nodes[node] == nil {
+            return self.isSilenceConfirmed(primary) ? Loss(reason: .nodeRemoved, node: node) : nil
+        }
+        guard let pod else {
+            return self.isSilenceConfirmed(primary) ? Loss(reason: .podDeleted, node: node) : nil
+        }
+        if let life = self.facts.lease?.holderLife, life.instance == primary, life.podUID != pod.uid {
+            // A pod of its name is there again, but the one that was primary is gone, and nobody can say how.
+            return self.isSilenceConfirmed(primary) ? Loss(reason: .podDeleted, node: node) : nil
+        }
+        let isEnding = pod.isTerminating || pod.isFinished
+        if let report = self.facts.report(of: primary) {
+            // The instance lives, and says that it is not primary.
+            let isOver = report.exit?.hasGivenUp == true || report.demotedTerm == self.status.term
+            guard isOver || isEnding || isRequested || self.isGraceOver else { return nil }
+            let reason: TransitionReason =
+                switch report.exit?.reason {
+                case "DiskFull": .diskFull
+                case "DataCorrupt": .dataCorrupt
+                default: .postmasterDied
+                }
+            return Loss(reason: reason, node: node)
+        }
+        if pod.isContainerDown {
+            guard isEnding || isRequested || self.isGraceOver else { return nil }
+            return Loss(reason: isEnding ? .podDeleted : .instanceDied, node: node)
+        }
+        let isNodeSilent = node.flatMap { self.facts.nodes[$0]?.conditions["Ready"] }.map { $0 != "True" } ?? false
+        guard isEnding || isNodeSilent || isRequested || self.isGraceOver else { return nil }
+        guard self.isSilenceConfirmed(primary) else { return nil }
+        return Loss(reason: isNodeSilent ? .nodeSilent : isEnding ? .podDeleted : .primaryLost, node: node)
+    }
+
+    /// Whether the primary has had its time to come back in place.
+    private var isGraceOver: Bool {
+        mutating get {
+            guard let since = self.facts.primaryMissingSince else { return false }
+            let end = since.addingTimeInterval(self.configuration.restartGraceSeconds)
+            guard self.now < end else { return true }
+            self.plan.wake(at: end)
             return false
         }
-        if lease.isLapsed { return true }
-        guard lease.isFree else { return false }
-        // Given back: by whom, the pod tells. One that lives gets the time to take it (again).
-        guard let pod = self.facts.pods[primary], !pod.isTerminating, !pod.isFinished else { return true }
-        return !pod.isReady && lease.unchangedFor >= max(lease.duration, self.facts.spec.leaseDuration)
+    }
+
+    /// Whether nobody hears of the primary any more, neither the API server nor the other instances, who were asked
+    /// just now.
+    private mutating func isSilenceConfirmed(_ primary: String) -> Bool {
+        let limit = self.leaseDuration * 2 / 5
+        if let lease = self.facts.lease, lease.holderInstance == primary, lease.unchangedFor < limit {
+            self.plan.wake(at: self.now.addingTimeInterval((limit - lease.unchangedFor).seconds))
+            return false
+        }
+        let others = self.status.members.filter { $0 != primary && self.isReachable($0) }
+        for other in others { self.call(.hear(instance: other)) }
+        var heard = 0
+        for other in others {
+            switch self.facts.calls[.hear(instance: other)] {
+            case .answered(.heard(let facts), let until) where until > self.now:
+                heard += 1
+                if facts.isStreaming || facts.lastAskAgo.map({ $0 < limit }) ?? false { return false }
+            case .failed: break
+            case .answered, .done, .running, nil: return false
+            }
+        }
+        return heard > 0
+    }
+
+    /// The longer one of what the spec wants and the Lease says.
+    var leaseDuration: Duration { max(self.facts.lease?.duration ?? .zero, self.facts.spec.leaseDuration) }
+
+    /// Whether an instance has a pod that could answer.
+    func isReachable(_ instance: String) -> Bool {
+        guard let pod = self.facts.pods[instance], pod.address != nil else { return false }
+        return !pod.isTerminating && !pod.isFinished && !pod.isContainerDown
+            && self.facts.report(of: instance)?.isTerminating != true
     }
 
     /// Who has the most of the log, of all members that answer.

@@ -23,6 +23,7 @@ extension Planning {
             return
         }
         guard self.facts.problems.isEmpty else { return }
+        if self.isReplicaHeldByCount { self.needsExtraInstance = true }
         if let lost = self.status.members.first(where: { $0 != primary && self.hasLostVolume($0) }) {
             self.decide(PlannedEvent(warning: "VolumeLost", "\(lost) has lost its volume and is replaced")) { status in
                 status.members.removeAll { $0 == lost }
@@ -47,6 +48,16 @@ extension Planning {
         }
     }
 
+    /// Whether a replica has to leave its node and cannot, because commits need it: then another one comes first.
+    private var isReplicaHeldByCount: Bool {
+        guard self.facts.spec.isSynchronousRequired, self.facts.spec.instances - 1 <= self.facts.spec.synchronousCount
+        else { return false }
+        return self.status.members.contains { member in
+            member != self.status.primary
+                && (self.facts.rank(ofNode: self.facts.pods[member]?.node) ?? .fresh) >= .announced
+        }
+    }
+
     private var wantedInstances: Int {
         let isOneStuck = self.status.members.contains { self.isStuck($0) }
         return self.facts.spec.instances + (self.needsExtraInstance || isOneStuck ? 1 : 0)
@@ -66,6 +77,12 @@ extension Planning {
             let timeline = self.facts.report(of: primary)?.timeline,
             let report = self.facts.report(of: instance), self.facts.pods[instance]?.isReady == true
         else { return false }
+        // From the moment it is a member it may be promoted, so the primary must be asking for its promises by then.
+        if let primaryReport = self.facts.report(of: primary), let acknowledged = primaryReport.acknowledged {
+            guard acknowledged.term == self.status.term, acknowledged.incarnation == primaryReport.incarnation,
+                acknowledged.instances.contains(instance)
+            else { return false }
+        }
         return report.role == .replica && report.isStreaming && report.timeline == timeline
     }
 
@@ -126,7 +143,11 @@ extension Planning {
     }
 
     private mutating func planDeletion(of pod: PodFacts) {
-        let isNodeGone = pod.node.map { self.facts.nodes[$0] == nil } ?? false
+        // Nobody is left who could confirm the end of the pod, or somebody vouches for it.
+        let isNodeGone =
+            pod.node.map { name in
+                self.facts.nodes[name]?.taints.contains { $0.key == "node.kubernetes.io/out-of-service" } ?? true
+            } ?? false
         if pod.isTerminating {
             guard isNodeGone else { return }
             self.plan.deletions.append(PodReference(instance: pod.instance, uid: pod.uid, isForced: true))

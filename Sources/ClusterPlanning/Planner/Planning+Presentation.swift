@@ -39,9 +39,16 @@ extension Planning {
             zone: self.facts.zone(ofNode: pod?.node),
             role: pod == nil ? nil : role,
             timeline: report?.timeline ?? (isSame ? before?.timeline : nil),
-            syncState: isSame ? before?.syncState : nil,
+            syncState: self.syncState(of: instance)
+                ?? (isSame && !self.facts.isPrimaryServing ? before?.syncState : nil),
             ready: pod?.isReady ?? false
         )
+    }
+
+    /// What the primary's `pg_stat_replication` says.
+    private func syncState(of instance: String) -> String? {
+        guard self.facts.isPrimaryServing, let primary = self.status.primary else { return nil }
+        return self.facts.report(of: primary)?.standbys?[instance]?.syncState
     }
 
     private mutating func presentConditions(in status: inout PostgresClusterStatus) {
@@ -109,6 +116,16 @@ extension Planning {
         if let problem = self.facts.problems.first {
             let more = self.facts.problems.count - 1
             degrade(.invalidSpec, problem.description + (more > 0 ? " (and \(more) more)" : ""))
+        } else if let obstacle = self.plan.failoverObstacle {
+            if self.status.conditions[.degraded]?.reason != obstacle.reason {
+                self.plan.events.append(
+                    PlannedEvent(
+                        warning: "FailoverRefused",
+                        SchemaLimits.cut("\(obstacle.reason.rawValue): \(obstacle.message)")
+                    )
+                )
+            }
+            set(.degraded, true, obstacle.reason, obstacle.message)
         } else if let obstacle = self.facts.obstacle {
             degrade(obstacle.reason, obstacle.message)
         } else if self.status.term == 0, !self.facts.volumes.isEmpty || !self.facts.pods.isEmpty {
@@ -118,6 +135,8 @@ extension Planning {
             )
         } else if let (instance, problem) = self.firstProblem {
             degrade(.instanceFailing, "\(instance): \(problem)")
+        } else if let obstacle = self.synchronousObstacle {
+            degrade(obstacle.reason, obstacle.message)
         } else if let pod = self.facts.pods.values.filter(\.isUnschedulable).min(by: { $0.instance < $1.instance }) {
             degrade(.unschedulable, "\(pod.instance): no node fits")
         } else {

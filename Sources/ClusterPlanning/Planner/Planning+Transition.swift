@@ -15,6 +15,7 @@ extension Planning {
         switch transition.phase {
         case .preparing: self.prepare(transition)
         case .demoting: self.demote(transition)
+        case .fencing: self.fence(transition)
         case .promoting: self.promote(transition)
         case .following: self.follow(transition)
         }
@@ -132,12 +133,14 @@ extension Planning {
             self.call(replayed)
             if self.facts.calls[replayed]?.isDone == true {
                 let now = self.now
+                let synchronous = self.synchronousAfterSwitch(transition, to: to, end: shutdownLSN)
                 self.decide(
                     PlannedEvent("Promoting", "\(to) has all of \(transition.from) and becomes primary"),
                     guards: []
                 ) { status in
                     status.term += 1
                     status.primary = to
+                    status.synchronous = synchronous
                     status.transition?.phase = .promoting
                     status.transition?.phaseStartedAt = Timestamp(now, precision: .microseconds)
                     status.transition?.shutdownLSN = shutdownLSN
@@ -145,9 +148,11 @@ extension Planning {
                 return
             }
         }
-        // The old primary may be lost while it stops. Then there is nobody to roll back to, but the fence will tell.
-        if !isOldAlive, shutdownLSN == nil, self.planFailover() { return }
         let deadline = transition.phaseStart(or: self.now).addingTimeInterval(self.facts.spec.demoteTimeout.seconds)
+        // The old primary may be lost while it stops. Then there is nobody to roll back to, but the fence will tell. One
+        // that speaks is still at it.
+        let isSilent = self.facts.report(of: transition.from) == nil || self.now >= deadline
+        if !isOldAlive, shutdownLSN == nil, isSilent, self.planFailover() { return }
         if !self.isFit(to) {
             self.rollBack(transition, because: .candidateLost)
             return
@@ -160,6 +165,19 @@ extension Planning {
         if shutdownLSN == nil, old != nil {
             self.call(.demote(instance: transition.from, term: self.status.term))
         }
+    }
+
+    /// The candidate begins with a setting of its own: with those who followed the old primary until it stopped.
+    private func synchronousAfterSwitch(_ transition: Transition, to: String, end: LSN) -> Synchronous? {
+        let healthy = self.status.members.filter { member in
+            member != transition.from && self.isReachable(member) && self.facts.pods[member]?.isReady == true
+        }
+        return self.initialSynchronous(
+            primary: to,
+            healthy: Set(healthy),
+            complete: [to, transition.from],
+            end: end
+        )
     }
 
     /// The end of the shutdown checkpoint record of the old primary in this term: as it answered, as it reports, or as
@@ -232,34 +250,79 @@ extension Planning {
         transition.kind == .switchover ? transition.shutdownLSN : nil
     }
 
-    /// After the decision the way is forward, unless the one chosen is gone without having taken the Lease.
+    /// After the decision the way is forward, unless the one chosen does not take the Lease: then the operator takes it
+    /// for the next term, so that the chosen one cannot be primary any more, and decides again.
     private mutating func supersedeIfLost(_ transition: Transition, target: String) {
         guard let lease = self.facts.lease else { return }
+        let next = self.status.term + 1
+        if lease.operatorTerm == next {
+            self.supersede(transition, target: target, lease: lease, term: next)
+            return
+        }
         let pod = self.facts.pods[target]
         let isGone = pod == nil || pod?.isFinished == true || pod?.isTerminating == true
         // A free Lease may be taken at any moment by a target that lives; one that nobody has touched for a whole
         // duration, or that a pod which is gone did not take, will not.
-        let duration = max(lease.duration, self.facts.spec.leaseDuration)
-        guard lease.isFree ? (isGone || lease.unchangedFor >= duration) : lease.unchangedFor >= duration else {
-            self.plan.wake(at: self.now.addingTimeInterval((duration - lease.unchangedFor).seconds))
+        let isUntaken = lease.isFree || lease.operatorTerm == self.status.term
+        let duration = self.leaseDuration
+        guard isUntaken ? (isGone || lease.unchangedFor >= duration) : self.isLapsed(lease, target: target) else {
+            if lease.unchangedFor < duration {
+                self.plan.wake(at: self.now.addingTimeInterval((duration - lease.unchangedFor).seconds))
+            }
             return
         }
         // An old primary that was taken back may need long to come up, and nobody else has all of its data.
-        guard isGone || pod?.isReady != true || !self.isFit(target) || transition.kind == .switchover else { return }
-        guard let best = self.successor(excluding: target, minimum: transition.shutdownLSN) else { return }
+        guard isGone || pod?.isReady != true || !self.isFit(target) || transition.kind != .rollback else { return }
+        guard self.status.members.contains(where: { $0 != target && self.isReachable($0) }) else { return }
+        self.plan.leaseTakeover = next
+    }
+
+    /// Whether the target, which has taken the Lease once, can no longer write.
+    private mutating func isLapsed(_ lease: LeaseFacts, target: String) -> Bool {
+        guard lease.unchangedFor >= self.leaseDuration else { return false }
+        let next = self.status.term + 1
+        var hasLapsed = false
+        for member in self.status.members where member != target && self.isReachable(member) {
+            let call = InstanceCall.withhold(instance: member, term: next)
+            self.call(call)
+            if case .withheld(let left) = self.answer(to: call), left <= .zero { hasLapsed = true }
+        }
+        return hasLapsed
+    }
+
+    private mutating func supersede(_ transition: Transition, target: String, lease: LeaseFacts, term: Int64) {
+        guard transition.kind == .switchover || transition.kind == .rollback, let minimum = transition.shutdownLSN
+        else {
+            self.compare(transition, lease: lease, term: term)
+            return
+        }
+        // Nobody but those who have everything: after a switchover that was never finished, nothing has to be lost.
+        guard let best = self.successor(excluding: target, minimum: minimum) ?? self.lastResort(target, lease) else {
+            return
+        }
         let now = self.now
+        let synchronous = self.initialSynchronous(primary: best, healthy: [], complete: [best], end: minimum)
         self.decide(
             PlannedEvent(warning: "Superseded", "\(target) did not become primary, \(best) does"),
             guards: [.leaseUnchanged],
             resting: target
         ) { status in
-            status.term += 1
+            status.term = term
             status.primary = best
+            status.synchronous = synchronous
             status.transition?.kind = best == transition.from ? .rollback : transition.kind
             status.transition?.to = best
             status.transition?.reason = .candidateLost
             status.transition?.phaseStartedAt = Timestamp(now, precision: .microseconds)
         }
+    }
+
+    /// The target itself, when it is back and nobody else has everything: in the new term it may try again.
+    private func lastResort(_ target: String, _ lease: LeaseFacts) -> String? {
+        guard self.isReachable(target), self.facts.report(of: target)?.role == .replica,
+            lease.unchangedFor >= .seconds(self.configuration.compareTimeoutSeconds)
+        else { return nil }
+        return target
     }
 
     // MARK: Following
@@ -268,7 +331,7 @@ extension Planning {
         self.plan.budgets.isFrozen = true
         guard let primary = self.status.primary else { return }
         self.resumePoolers()
-        let isLost = self.facts.lease?.isLapsed == true || self.facts.pods[primary] == nil
+        let isLost = self.facts.pods[primary] == nil || self.facts.pods[primary]?.isContainerDown == true
         let deadline = transition.phaseStart(or: self.now)
             .addingTimeInterval(self.configuration.followTimeoutSeconds)
         // The checkpoint shortens a later crash recovery and rewind; nobody waits for it.

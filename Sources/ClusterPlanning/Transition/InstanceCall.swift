@@ -17,12 +17,19 @@ public enum InstanceCall: Sendable, Hashable {
     case promote(instance: String, term: Int64, minimumLSN: LSN?)
     /// Say what speaks against a planned stop; answers with an ``Inspection``.
     case inspect(instance: String)
+    /// Say how things are right now; answers with ``InstanceFacts``.
+    case hear(instance: String)
+    /// Promise nothing more to primaries of terms before this one; answers with what is promised still.
+    case withhold(instance: String, term: Int64)
+    /// Receive nothing more from primaries of terms before this one; answers with a ``Standstill``.
+    case standstill(instance: String, term: Int64)
 
     /// Whom it is asked of.
     public var instance: String {
         switch self {
         case .checkpoint(let instance, _), .prepare(let instance, _, _), .awaitReplay(let instance, _),
-            .demote(let instance, _), .promote(let instance, _, _), .inspect(let instance):
+            .demote(let instance, _), .promote(let instance, _, _), .inspect(let instance),
+            .hear(let instance), .withhold(let instance, _), .standstill(let instance, _):
             instance
         }
     }
@@ -54,4 +61,31 @@ public enum CallState: Sendable, Hashable {
 public enum CallAnswer: Sendable, Hashable {
     /// To ``InstanceCall/inspect(instance:)``.
     case inspected(Inspection)
+    /// To ``InstanceCall/hear(instance:)``.
+    case heard(InstanceFacts)
+    /// To ``InstanceCall/withhold(instance:term:)``: for how long something is promised yet to an older primary; zero
+    /// when nothing is, or it was given back.
+    case withheld(promiseExpiresIn: Duration)
+    /// To ``InstanceCall/standstill(instance:term:)``.
+    case standingStill(Standstill)
+}
+
+/// Where a replica is that receives nothing any more.
+public struct Standstill: Sendable, Hashable {
+    /// The timeline of its newest WAL.
+    public var timeline: Int64
+    /// The term under which that timeline began: two promotions may have picked the same number.
+    public var timelineTerm: Int64
+    /// The end of its WAL, replayed or not.
+    public var end: LSN
+    /// PostgreSQL's system identifier.
+    public var systemIdentifier: String?
+
+    /// Makes it.
+    public init(timeline: Int64, timelineTerm: Int64, end: LSN, systemIdentifier: String? = nil) {
+        self.timeline = timeline
+        self.timelineTerm = timelineTerm
+        self.end = end
+        self.systemIdentifier = systemIdentifier
+    }
 }

@@ -1,4 +1,4 @@
-internal import PostgresClusterAPI
+package import PostgresClusterAPI
 
 /// Renders `postgresql.conf`, `pg_hba.conf` and `pg_ident.conf`.
 ///
@@ -38,6 +38,8 @@ package struct ServerSettings: Sendable, Hashable {
     /// The operating system's name for the user that PostgreSQL and the supervisor run as.
     package var systemUser: String
     package var logicalDecoding: Bool
+    /// Who has to have a commit before it is acknowledged.
+    package var synchronous = SynchronousSetting.none
 
     package init(
         instance: String,
@@ -165,7 +167,16 @@ package struct ServerSettings: Sendable, Hashable {
             ("primary_slot_name", Names.slot(ofInstance: self.instance)),
             ("primary_conninfo", self.upstream.map { self.connectionString(to: $0) } ?? ""),
             ("archive_mode", "off"),
+            ("synchronous_standby_names", self.synchronousStandbyNames),
         ]
+    }
+
+    /// `ANY 1 ("orders-2", "orders-3")`; empty for asynchronous replication.
+    package var synchronousStandbyNames: String {
+        guard self.synchronous.count > 0, !self.synchronous.standbys.isEmpty else { return "" }
+        // Quoted, because a dash ends a name.
+        let names = self.synchronous.standbys.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }
+        return "ANY \(self.synchronous.count) (\(names.joined(separator: ", ")))"
     }
 
     /// The two lines that change with a pod's address and with the primary.

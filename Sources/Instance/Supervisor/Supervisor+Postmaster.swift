@@ -53,7 +53,7 @@ extension Supervisor {
         if !asPrimary, let name = self.upstream?.primary, let address = self.upstreamAddress {
             upstream = .init(host: name, address: address, port: self.configuration.postgresPort)
         }
-        return ServerSettings(
+        var settings = ServerSettings(
             instance: self.configuration.instance,
             clusterName: self.configuration.cluster,
             majorVersion: self.dataVersion ?? self.version,
@@ -65,6 +65,23 @@ extension Supervisor {
             upstream: upstream,
             minimumLimits: asPrimary ? nil : limits,
             systemUser: self.systemUser
+        )
+        settings.synchronous = self.demandedSynchronous
+        return settings
+    }
+
+    /// What the status demands of a primary, without this instance itself.
+    ///
+    /// A replica has it, too: when it is promoted, the first commit waits already.
+    var demandedSynchronous: SynchronousSetting {
+        guard let status = self.cluster?.status, let demanded = status.synchronous, demanded.count > 0 else {
+            return .none
+        }
+        let own = self.configuration.instance
+        let standbys = demanded.standbys.filter { $0 != own }
+        return SynchronousSetting(
+            standbys: standbys.isEmpty ? status.members.filter { $0 != own } : standbys,
+            count: demanded.count
         )
     }
 

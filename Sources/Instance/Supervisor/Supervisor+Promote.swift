@@ -82,6 +82,8 @@ extension Supervisor {
         _ = self.disk.note(term: term)
         self.disk.ownTerm = term
         try await self.saveState()
+        // The setting of this term, before the first commit can be acknowledged.
+        if self.cluster?.status?.synchronous != nil { try await self.reloadIfChanged() }
         self.isPromoting = true
         defer { self.isPromoting = false }
         self.logger.notice("Promoting", metadata: ["term": "\(term)"])

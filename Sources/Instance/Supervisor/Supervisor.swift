@@ -284,6 +284,7 @@ package actor Supervisor {
             self.logger.warning("The status has an older term than seen before", metadata: ["term": "\(new)"])
         }
         if cluster.spec != self.cluster?.spec { self.settingsAreDue = true }
+        if cluster.status?.synchronous != self.cluster?.status?.synchronous { self.settingsAreDue = true }
         self.slotsAreDue = true
         self.cluster = cluster
         self.kicks.kick()

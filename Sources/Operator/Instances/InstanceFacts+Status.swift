@@ -1,5 +1,6 @@
 internal import ClusterPlanning
 internal import InstanceAPI
+internal import PostgresClusterAPI
 
 extension InstanceFacts {
     /// What a status says, in the planner's words.
@@ -12,12 +13,12 @@ extension InstanceFacts {
             case .demoted: .demoted
             case .stopped: .stopped
             }
-        // The term an instance has heard of is not the one it is primary in: the Lease says that.
-        let held = status.lease.flatMap { $0.held ? $0.term : nil }
+        // The term an instance has heard of is not the one it is primary in: what it holds or has been promised is.
+        let held = status.lease?.term ?? status.fence?.acknowledgedMembers?.term
         self.init(
             podUID: status.podUID,
             role: role,
-            term: held ?? status.term,
+            term: role == .primary ? held ?? status.term : status.term,
             timeline: status.timeline,
             systemIdentifier: status.systemIdentifier,
             receivedLSN: status.receivedLSN,
@@ -29,5 +30,25 @@ extension InstanceFacts {
             isTerminating: status.terminating,
             problem: status.problem?.reason
         )
+        self.incarnation = status.incarnation
+        self.lastAskAgo = status.fence?.lastAskAgoMilliseconds.map { .milliseconds($0) }
+        self.exit = status.exit.map { Exit(reason: $0.reason.rawValue, hasGivenUp: $0.hasGivenUp) }
+        self.appliedSynchronous = status.synchronous.flatMap { setting in
+            setting.applied ? SynchronousSetting(standbys: setting.standbys, count: setting.count) : nil
+        }
+        self.standbys = status.replication.map { standbys in
+            let streaming = standbys.filter { $0.state == "streaming" }
+            return Dictionary(
+                streaming.map { ($0.name, Standby(syncState: $0.syncState, flushLSN: $0.flushLSN)) }
+            ) { first, _ in first }
+        }
+        self.acknowledged = status.fence?.acknowledgedMembers
+            .map { members in
+                Acknowledged(
+                    term: members.term,
+                    incarnation: members.incarnation,
+                    instances: Set(members.members + members.joining)
+                )
+            }
     }
 }

@@ -51,11 +51,69 @@ struct LiveInstanceAccess: InstanceAccess {
         case .inspect:
             let found = try await self.inspect(target, deadline: deadline)
             return .answered(.inspected(found), until: Date().addingTimeInterval(Self.inspectionLifetime))
+        case .hear:
+            let status = try await client.status(of: endpoint, timeout: deadline)
+            guard status.podUID == target.podUID, status.instance == target.instance else {
+                throw OperatorError(.instanceUnreachable, "another pod answers at the instance's address")
+            }
+            return .answered(.heard(InstanceFacts(status)), until: Date().addingTimeInterval(Self.hearingLifetime))
+        case .withhold(_, let term):
+            let request = WithholdRequest(term: term)
+            var left: Int64 = 0
+            do {
+                left = try await client.withhold(endpoint, request, timeout: deadline).promiseExpiresInMilliseconds
+            } catch {
+                // Of a version that knows no promises: its primary lives on the Lease alone.
+                guard error.reason == .notFound else { throw error }
+            }
+            // Asked again when the promise has lapsed, and now and then, because a restart forgets what was withheld.
+            let lifetime = left > 0 ? min(Double(left) / 1000, Self.withholdingLifetime) : Self.withholdingLifetime
+            return .answered(
+                .withheld(promiseExpiresIn: .milliseconds(left)),
+                until: Date().addingTimeInterval(lifetime)
+            )
+        case .standstill(_, let term):
+            let answer = try await client.standstill(endpoint, StandstillRequest(term: term), timeout: deadline)
+            return .answered(
+                .standingStill(Standstill(answer)),
+                until: Date().addingTimeInterval(Self.standingLifetime)
+            )
+        }
+    }
+
+    private func standstill(
+        _ client: InstanceClient,
+        _ endpoint: InstanceEndpoint,
+        term: Int64,
+        deadline: Duration
+    ) async throws -> Standstill {
+        do {
+            let answer = try await client.standstill(endpoint, StandstillRequest(term: term), timeout: deadline)
+            return Standstill(answer)
+        } catch {
+            guard error.reason == .notFound else { throw error }
+            // Of a version that cannot be told to stand still; nobody writes any more who could send it something.
+            let status = try await client.status(of: endpoint, timeout: deadline)
+            guard status.role == .replica, let timeline = status.timeline, let end = status.lastLSN else {
+                throw OperatorError(.instanceRefused, "the instance is no replica that says where it is")
+            }
+            return Standstill(
+                timeline: timeline,
+                timelineTerm: 0,
+                end: end,
+                systemIdentifier: status.systemIdentifier
+            )
         }
     }
 
     /// How long an inspection is good for, in seconds.
     private static let inspectionLifetime: Double = 3
+    /// How long it is taken for true that somebody hears of the primary, or does not; in seconds.
+    private static let hearingLifetime: Double = 2
+    /// How long a word to withhold promises is relied on before it is asked for again, in seconds.
+    private static let withholdingLifetime: Double = 2
+    /// How long the position of a replica that receives nothing any more is good for, in seconds.
+    private static let standingLifetime: Double = 10
 
     private func endpoint(_ target: InstanceTarget) -> InstanceEndpoint {
         InstanceEndpoint(name: target.instance, address: target.address)
@@ -72,6 +130,18 @@ struct LiveInstanceAccess: InstanceAccess {
                 certificatePEM: credentials.client.certificatePEM,
                 keyPEM: credentials.client.keyPEM
             )
+        )
+    }
+}
+
+extension Standstill {
+    init(_ answer: StandstillResponse) {
+        let promotion = answer.promotions.last { $0.timeline == answer.timeline }
+        self.init(
+            timeline: answer.timeline,
+            timelineTerm: promotion?.term ?? 0,
+            end: answer.end,
+            systemIdentifier: answer.systemIdentifier
         )
     }
 }

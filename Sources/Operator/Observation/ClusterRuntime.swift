@@ -27,6 +27,8 @@ final class ClusterRuntime: Sendable {
         var wantsNumbers = false
         var obstacle: Obstacle?
         var isStopped = false
+        var missingSince: ContinuousClock.Instant?
+        var lastKnown: (term: Int64, lsn: LSN)?
     }
 
     /// Calls belong to one transition in one term; what another one has asked is of no use.
@@ -69,6 +71,17 @@ final class ClusterRuntime: Sendable {
                 }
             }
             facts.reports = state.reports
+            if facts.isPrimaryServing {
+                state.missingSince = nil
+            } else if state.missingSince == nil {
+                state.missingSince = .now
+            }
+            if facts.status.transition?.kind == .failover, let missing = state.missingSince {
+                state.trace.stopRequested(at: self.origin.duration(to: missing))
+                if facts.lease?.operatorTerm == facts.status.term + 1 { state.trace.ended(.stop, at: self.now) }
+            }
+            facts.primaryMissingSince = state.missingSince.map { Date() - $0.duration(to: .now).inSeconds }
+            if let known = state.lastKnown, known.term == facts.status.term { facts.lastKnownLSN = known.lsn }
             facts.obstacle = state.obstacle
             facts.calls = state.calls
             facts.restingCandidates = state.resting
@@ -86,6 +99,10 @@ final class ClusterRuntime: Sendable {
     func report(_ facts: InstanceFacts, of instance: String) -> Bool {
         self.state.withLock { state in
             let before = state.reports.updateValue(facts, forKey: instance)
+            if facts.role == .primary, let current = facts.currentLSN {
+                let known = state.lastKnown.flatMap { $0.term == facts.term ? $0.lsn : nil }
+                state.lastKnown = (facts.term, max(current, known ?? current))
+            }
             guard let before, !state.wantsNumbers else { return before != facts }
             return before.withoutPositions != facts.withoutPositions
         }
@@ -143,7 +160,7 @@ final class ClusterRuntime: Sendable {
             case .demote: state.trace.ended(.stop, at: self.now)
             case .awaitReplay: state.trace.ended(.replay, at: self.now)
             case .promote: state.trace.ended(.promote, at: self.now)
-            case .checkpoint, .prepare, .inspect: break
+            case .checkpoint, .prepare, .inspect, .hear, .withhold, .standstill: break
             }
         }
     }
@@ -196,6 +213,8 @@ extension InstanceFacts {
         copy.receivedLSN = nil
         copy.replayedLSN = nil
         copy.currentLSN = nil
+        copy.lastAskAgo = nil
+        copy.standbys = self.standbys?.mapValues { InstanceFacts.Standby(syncState: $0.syncState) }
         return copy
     }
 }

@@ -159,6 +159,8 @@ final class OperatorState: Sendable {
         facts.problems = cluster.validate()
         facts.generation = cluster.metadata.generation
         if let hold = cluster.metadata.annotations?[Annotations.hold], !hold.isEmpty { facts.hold = hold }
+        facts.requestedFailover = cluster.metadata.annotations?[Annotations.failoverTo]
+            .flatMap { RequestedFailover($0) }
         facts.pods = self.pods.entries(of: key).mapValues(\.value)
         facts.poolers = self.poolers.entries(of: key).mapValues(\.value)
         for (name, entry) in self.claims.entries(of: key) {

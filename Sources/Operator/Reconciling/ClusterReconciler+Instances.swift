@@ -183,8 +183,16 @@ extension ClusterReconciler {
                 "Call to an instance failed",
                 metadata: self.metadata(target.cluster).merging(details) { $1 }
             )
-            let wait = min(self.configuration.callRetryDelay * (1 << min(attempt - 1, 4)), .seconds(5))
+            let wait = min(self.configuration.callRetryDelay * (1 << min(attempt - 1, 4)), self.longestWait(for: call))
             return .failed(reason: "\(error)", retryAt: Date().addingTimeInterval(wait.inSeconds))
+        }
+    }
+
+    /// While nobody can write, an instance that did not answer is asked again soon.
+    private func longestWait(for call: InstanceCall) -> Duration {
+        switch call {
+        case .hear, .withhold, .standstill, .demote, .promote: .seconds(1)
+        case .checkpoint, .prepare, .awaitReplay, .inspect: .seconds(5)
         }
     }
 
@@ -195,7 +203,8 @@ extension ClusterReconciler {
         case .awaitReplay:
             facts.status.transition?.phase == .demoting ? facts.spec.demoteTimeout : facts.spec.prepareTimeout
         case .checkpoint, .prepare: facts.spec.prepareTimeout
-        case .inspect: .seconds(5)
+        case .inspect, .standstill: .seconds(5)
+        case .hear, .withhold: .seconds(2)
         }
     }
 }
@@ -209,6 +218,9 @@ extension InstanceCall {
         case .demote: "demote"
         case .promote: "promote"
         case .inspect: "inspect"
+        case .hear: "hear"
+        case .withhold: "withhold"
+        case .standstill: "standstill"
         }
     }
 }

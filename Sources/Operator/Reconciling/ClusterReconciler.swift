@@ -183,7 +183,7 @@ struct ClusterReconciler: Sendable {
         runtime: ClusterRuntime,
         key: ObjectKey
     ) async throws -> Bool {
-        runtime.setWantsNumbers(plan.move != .settled)
+        runtime.setWantsNumbers(plan.move != .settled || plan.wantsPositions)
         self.openStreams(plan, facts: facts, runtime: runtime, key: key)
         // Calls first: they run beside what is written here.
         self.startPoolerCalls(plan, facts: facts, runtime: runtime, key: key)
@@ -191,6 +191,17 @@ struct ClusterReconciler: Sendable {
             self.start(call, facts: facts, runtime: runtime, key: key)
         }
         var hasWritten = false
+        if let term = plan.leaseTakeover {
+            let name = objects.names.lease
+            if try await self.writer.takeLease(name, for: term, as: self.configuration.identity, of: key) {
+                let details: Logger.Metadata = [LogKey.term: "\(term)"]
+                self.logger.info(
+                    "Took the primary Lease for a new term",
+                    metadata: self.metadata(key).merging(details) { $1 }
+                )
+            }
+            hasWritten = true
+        }
         if try await self.applyEndpoint(plan.endpoint, objects: objects, key: key) { hasWritten = true }
         if try await self.applyBudgets(plan.budgets, facts: facts, objects: objects, key: key) { hasWritten = true }
         for change in plan.labels {

@@ -66,6 +66,40 @@ struct ClusterWriter: Sendable {
         return false
     }
 
+    /// Takes the primary Lease in the operator's name for a term, if it is as it was known.
+    ///
+    /// From then on nobody can take it for an older term. Answers whether it was taken; when not, what is there now is
+    /// known.
+    func takeLease(_ name: String, for term: Int64, as identity: String, of key: ObjectKey) async throws -> Bool {
+        guard let known = self.state.leases.entry(name, of: key) else { return false }
+        var lease = try await self.client.get(Lease.self, name, namespace: key.namespace)
+        do {
+            guard lease.metadata.resourceVersion == known.resourceVersion else {
+                throw KubernetesError(code: .conflict, message: "the Lease has changed")
+            }
+            let nonce = String(UInt64.random(in: .min ... .max), radix: 36)
+            let own = identity.replacing("/", with: "_")
+            let now = Timestamp(Date(), precision: .microseconds)
+            var spec = lease.spec ?? LeaseSpec()
+            spec.holderIdentity = "\(LeaseFacts.operatorName)/\(own)/\(nonce)/\(term)"
+            spec.acquireTime = now
+            spec.renewTime = now
+            spec.leaseTransitions = (spec.leaseTransitions ?? 0) + 1
+            lease.spec = spec
+            // What the last primary left was taken into account; the next one may have less.
+            for annotation in [Annotations.shutdownLSN, Annotations.shutdownTerm, Annotations.moveRequested] {
+                lease.metadata.annotations?[annotation] = nil
+            }
+            lease = try await self.client.update(lease)
+        } catch let error as KubernetesError where error.code == .conflict {
+            lease = try await self.client.get(Lease.self, name, namespace: key.namespace)
+            self.state.leases.store(ObservedLease(lease: lease, since: .now), metadata: lease.metadata, of: key)
+            return false
+        }
+        self.state.leases.store(ObservedLease(lease: lease, since: .now), metadata: lease.metadata, of: key)
+        return true
+    }
+
     /// Reads a volume, nil when it is gone.
     func volume(_ name: String) async throws -> PersistentVolume? {
         do {
