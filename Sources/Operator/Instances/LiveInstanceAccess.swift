@@ -73,11 +73,8 @@ struct LiveInstanceAccess: InstanceAccess {
                 until: Date().addingTimeInterval(lifetime)
             )
         case .standstill(_, let term):
-            let answer = try await client.standstill(endpoint, StandstillRequest(term: term), timeout: deadline)
-            return .answered(
-                .standingStill(Standstill(answer)),
-                until: Date().addingTimeInterval(Self.standingLifetime)
-            )
+            let still = try await self.standstill(client, endpoint, term: term, deadline: deadline)
+            return .answered(.standingStill(still), until: Date().addingTimeInterval(Self.standingLifetime))
         }
     }
 

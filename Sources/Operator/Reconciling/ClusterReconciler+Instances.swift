@@ -179,7 +179,9 @@ extension ClusterReconciler {
             let details: Logger.Metadata = [
                 LogKey.instance: "\(call.instance)", LogKey.call: "\(call.name)", LogKey.error: "\(error)",
             ]
-            self.logger.info(
+            // The first tries tell what is the matter; the others would only repeat it.
+            self.logger.log(
+                level: attempt <= 3 ? .info : .debug,
                 "Call to an instance failed",
                 metadata: self.metadata(target.cluster).merging(details) { $1 }
             )
