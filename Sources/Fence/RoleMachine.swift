@@ -111,12 +111,13 @@ package enum RoleMachine {
             guard case .wait(let reason) = action else { return action }
             return facts.isNew && reason == .leaseUnknown ? action : .startStandby
         case .standby:
-            let action = self.withLease(facts, status.term) { .promote(term: status.term) }
-            // Without the API nobody is promoted, but one that was primary may go on as what it was.
-            if case .wait = action, goesOn, facts.promisedTerm == status.term {
+            // It came up as a standby before anybody could say whether it may be more; its timeline is still its own.
+            if goesOn, facts.promisedTerm == status.term, facts.lease != .mine(term: status.term),
+                facts.lease.newestTerm <= status.term
+            {
                 return .startPrimary(term: status.term)
             }
-            return action
+            return self.withLease(facts, status.term) { .promote(term: status.term) }
         case .primary:
             return .wait(.running)
         }

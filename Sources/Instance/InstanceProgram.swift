@@ -76,24 +76,11 @@ public struct InstanceProgram: Sendable {
         let probes = ProbeServer(supervisor: supervisor, configuration: self.configuration, logger: self.logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             // The servers must be there all the time; what ends the program is the supervisor's end.
-            for (name, server) in [("api", api.run), ("probes", probes.run)]
-                as [(String, @Sendable () async throws -> Void)]
-            {
-                group.addTask {
-                    while !Task.isCancelled {
-                        do {
-                            try await server()
-                        } catch is CancellationError {
-                            return
-                        } catch {
-                            self.logger.error(
-                                "A server has ended",
-                                metadata: ["server": "\(name)", "error": "\(error)"]
-                            )
-                        }
-                        try? await Task.sleep(for: .milliseconds(200))
-                    }
-                }
+            let host = self.configuration.podIP
+            for (name, port, server) in [
+                ("api", self.configuration.apiPort, api.run), ("probes", self.configuration.probesPort, probes.run),
+            ] as [(String, Int, @Sendable () async throws -> Void)] {
+                group.addTask { await self.keepServing(name, at: "\(host):\(port)", server) }
             }
             do {
                 try await supervisor.run()
@@ -103,6 +90,36 @@ public struct InstanceProgram: Sendable {
                 throw error
             }
             group.cancelAll()
+        }
+    }
+
+    /// Serves for as long as the task lives.
+    ///
+    /// A server that ends in good order, because its certificates have changed, is there again at once; one that fails,
+    /// because its address is not there yet or taken, is tried again after longer and longer pauses.
+    private func keepServing(_ name: String, at address: String, _ server: @Sendable () async throws -> Void) async {
+        var failures = 0
+        while !Task.isCancelled {
+            let start = ContinuousClock.now
+            do {
+                try await server()
+                failures = 0
+            } catch {
+                if Task.isCancelled || error is CancellationError { return }
+                if ContinuousClock.now - start > .seconds(10) { failures = 0 }
+                failures += 1
+                // The first, second, fourth, eighth...
+                if failures.nonzeroBitCount == 1 {
+                    self.logger.error(
+                        "A server has ended, trying again",
+                        metadata: [
+                            "server": "\(name)", "address": "\(address)", "error": "\(error)",
+                            "failures": "\(failures)",
+                        ]
+                    )
+                }
+            }
+            try? await Task.sleep(for: .milliseconds(failures == 0 ? 10 : min(5_000, 100 << min(failures, 6))))
         }
     }
 

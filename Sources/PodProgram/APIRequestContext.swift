@@ -5,6 +5,8 @@ package import NIOCore
 package struct APIRequestContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
     package let channel: any Channel
+    /// The common name in the client's certificate, once it was admitted.
+    package var client = ""
 
     package init(source: ApplicationRequestContextSource) {
         self.coreContext = .init(source: source)

@@ -23,6 +23,8 @@ package struct AdmissionMiddleware: RouterMiddleware {
             let name = ClientName.commonName(ofDER: try certificate.toDERBytes()),
             self.mayAsk(name)
         else { throw InstanceAPIError(.forbidden, "the client's certificate does not allow this") }
+        var context = context
+        context.client = name
         return try await next(request, context)
     }
 }

@@ -125,4 +125,39 @@ struct DiskTests {
         await #expect(throws: VolumeError.self) { try await second.claim() }
         loop.shutdown()
     }
+
+    @Test
+    func divergentWALIsKeptForAWhile() async throws {
+        let root = NSTemporaryDirectory() + "drover-volume-" + UUID().uuidString
+        let layout = VolumeLayout(root: root)
+        try FileManager.default.createDirectory(atPath: layout.walDirectory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        let loop = try EventLoop(name: "volume-test")
+        let volume = Volume(layout: layout, thread: loop)
+        let size: UInt32 = 1 << 20
+        for number in 1...3 {
+            let name = WALFileName.segment(timeline: 2, number: UInt64(number), segmentSize: UInt64(size))
+            try "wal \(number)".write(toFile: layout.walDirectory + "/" + name, atomically: false, encoding: .utf8)
+        }
+        func keep(_ from: UInt64, _ to: UInt64) async -> (path: String, segments: Int)? {
+            await volume.keepDivergentWAL(
+                timeline: 2,
+                from: LSN(rawValue: from),
+                to: LSN(rawValue: to),
+                segmentSize: size,
+                name: "term-3"
+            )
+        }
+        #expect(await keep(3 << 20, 3 << 20) == nil)
+        let kept = try #require(await keep((2 << 20) + 5, (3 << 20) + 1))
+        #expect(kept.segments == 2)
+        // The original may go.
+        try FileManager.default.removeItem(atPath: layout.data)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: kept.path).count == 2)
+        await volume.pruneDivergentWAL(now: Date())
+        #expect(FileManager.default.fileExists(atPath: kept.path))
+        await volume.pruneDivergentWAL(now: Date(timeIntervalSinceNow: 8 * 86_400))
+        #expect(!FileManager.default.fileExists(atPath: kept.path))
+        loop.shutdown()
+    }
 }

@@ -92,22 +92,58 @@ struct InstanceServer: Sendable {
                 )
             )
         }
+        router.post(RouterPath(InstanceAPIPath.promise)) { request, context in
+            let body: PromiseRequest = try await Self.read(request, context)
+            try Self.checkPeer(context, is: body.primary, cluster: cluster)
+            return try Self.json(await supervisor.promise(body))
+        }
+        router.post(RouterPath(InstanceAPIPath.release)) { request, context in
+            let body: ReleaseRequest = try await Self.read(request, context)
+            try Self.checkPeer(context, is: body.primary, cluster: cluster)
+            return try Self.json(await supervisor.release(body))
+        }
+        // What follows is the operator's.
+        router.post(RouterPath(InstanceAPIPath.withhold)) { request, context in
+            try Self.checkOperator(context)
+            return try Self.json(await supervisor.withhold(Self.read(request, context)))
+        }
+        router.post(RouterPath(InstanceAPIPath.standstill)) { request, context in
+            try Self.checkOperator(context)
+            return try Self.json(await supervisor.standstill(Self.read(request, context)))
+        }
         router.post(RouterPath(InstanceAPIPath.prepare)) { request, context in
-            try Self.json(await supervisor.prepare(Self.read(request, context)))
+            try Self.checkOperator(context)
+            return try Self.json(await supervisor.prepare(Self.read(request, context)))
         }
         router.post(RouterPath(InstanceAPIPath.checkpoint)) { request, context in
-            try Self.json(await supervisor.checkpoint(Self.read(request, context)))
+            try Self.checkOperator(context)
+            return try Self.json(await supervisor.checkpoint(Self.read(request, context)))
         }
         router.post(RouterPath(InstanceAPIPath.demote)) { request, context in
+            try Self.checkOperator(context)
             // Not structured: a client that goes away must not leave a demotion half done.
             let body: DemoteRequest = try await Self.read(request, context)
             return try Self.json(await Task { try await supervisor.demote(body) }.value)
         }
         router.post(RouterPath(InstanceAPIPath.promote)) { request, context in
+            try Self.checkOperator(context)
             let body: PromoteRequest = try await Self.read(request, context)
             return try Self.json(await Task { try await supervisor.promote(body) }.value)
         }
         return router
+    }
+
+    private static func checkOperator(_ context: APIRequestContext) throws {
+        guard context.client == DatabaseRoles.operator else {
+            throw InstanceAPIError(.forbidden, "only the operator may ask for this")
+        }
+    }
+
+    /// A promise is given to the one that asks, and to nobody in the name of another.
+    private static func checkPeer(_ context: APIRequestContext, is name: String, cluster: String) throws {
+        guard context.client == name, Names(cluster: cluster).number(ofInstance: name) != nil else {
+            throw InstanceAPIError(.forbidden, "the client's certificate is not that of the primary it names")
+        }
     }
 
     private static func read<Body: Decodable>(

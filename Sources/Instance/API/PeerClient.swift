@@ -1,18 +1,59 @@
+internal import EventLoop
 package import Fence
 internal import Foundation
 package import HTTPClient
-internal import InstanceAPI
+package import InstanceAPI
+internal import PostgresClusterAPI
+internal import Synchronization
 
 /// Asks other instances over HTTPS, with this instance's own certificate.
-package struct PeerClient: PeerDirectory {
+package final class PeerClient: PeerDirectory {
     private let http: HTTPClient
     private let volume: Volume
     private let port: Int
+    /// Read once: a disk that is stuck must not cost the promises.
+    private let tls = Lock<TLSSettings?>(nil)
 
     package init(http: HTTPClient, volume: Volume, port: Int) {
         self.http = http
         self.volume = volume
         self.port = port
+    }
+
+    package func useNewCertificates() {
+        self.tls.withLock { $0 = nil }
+    }
+
+    private func settings() async throws -> TLSSettings {
+        if let known = self.tls.withLock({ $0 }) { return known }
+        let directory = self.volume.layout.certificates
+        let read = TLSSettings(
+            caPEM: try await self.volume.readText(directory + "/ca.crt"),
+            certificatePEM: try await self.volume.readText(directory + "/tls.crt"),
+            keyPEM: try await self.volume.readText(directory + "/tls.key")
+        )
+        self.tls.withLock { $0 = read }
+        return read
+    }
+
+    package func promise(
+        instance name: String,
+        address: String,
+        _ request: PromiseRequest,
+        timeout: Duration
+    ) async throws -> PromiseResponse {
+        try await InstanceClient(http: self.http, tls: self.settings())
+            .promise(InstanceEndpoint(name: name, address: address, port: self.port), request, timeout: timeout)
+    }
+
+    package func release(
+        instance name: String,
+        address: String,
+        _ request: ReleaseRequest,
+        timeout: Duration
+    ) async throws -> ReleaseResponse {
+        try await InstanceClient(http: self.http, tls: self.settings())
+            .release(InstanceEndpoint(name: name, address: address, port: self.port), request, timeout: timeout)
     }
 
     package func history(
@@ -21,13 +62,6 @@ package struct PeerClient: PeerDirectory {
         term: Int,
         afterCheckpoint: Bool
     ) async throws -> HistoryReport {
-        let directory = self.volume.layout.certificates
-        // Read anew each time: they may have been rotated.
-        let tls = TLSSettings(
-            caPEM: try await self.volume.readText(directory + "/ca.crt"),
-            certificatePEM: try await self.volume.readText(directory + "/tls.crt"),
-            keyPEM: try await self.volume.readText(directory + "/tls.key")
-        )
         let response = try await self.http.send(
             HTTPRequest(
                 url: "https://\(name):\(self.port)\(InstanceServer.historyPath)"
@@ -35,7 +69,7 @@ package struct PeerClient: PeerDirectory {
                 connectTo: (address, self.port),
                 timeout: afterCheckpoint ? .seconds(60) : .seconds(10),
                 connectTimeout: .seconds(3),
-                tls: tls,
+                tls: try await self.settings(),
                 maximumBodySize: InstanceAPIPath.maximumBodySize
             )
         )

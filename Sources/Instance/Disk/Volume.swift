@@ -100,6 +100,13 @@ package actor Volume {
         try self.synchronize(directory: self.layout.root)
     }
 
+    /// What the volume has left for a process that is not root; nil when it does not say.
+    package func freeBytes() -> UInt64? {
+        var statistics = statvfs()
+        guard unsafe statvfs(self.layout.root, &statistics) == 0 else { return nil }
+        return UInt64(statistics.f_bavail) * UInt64(statistics.f_frsize)
+    }
+
     // MARK: Files
 
     package func read(_ path: String, limit: Int = 1 << 20) throws(VolumeError) -> [UInt8] {

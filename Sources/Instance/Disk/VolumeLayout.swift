@@ -12,6 +12,8 @@ package struct VolumeLayout: Sendable, Hashable {
     package var incoming: String { self.root + "/pgdata.incoming" }
     /// The directory of PostgreSQL's local socket.
     package var sockets: String { self.root + "/run" }
+    /// WAL that only this instance ever had, kept aside for a while.
+    package var divergent: String { self.root + "/divergent" }
     package var state: String { self.root + "/state" }
     package var stateFile: String { self.state + "/instance.json" }
     package var temporary: String { self.root + "/tmp" }

@@ -162,7 +162,7 @@ package struct ServerSettings: Sendable, Hashable {
             ("ssl_min_protocol_version", "TLSv1.2"),
             ("log_destination", "stderr"),
             ("logging_collector", "off"),
-            ("wal_retrieve_retry_interval", "100ms"),
+            ("wal_retrieve_retry_interval", self.retryInterval),
             ("recovery_target_timeline", "latest"),
             ("primary_slot_name", Names.slot(ofInstance: self.instance)),
             ("primary_conninfo", self.upstream.map { self.connectionString(to: $0) } ?? ""),
@@ -186,7 +186,12 @@ package struct ServerSettings: Sendable, Hashable {
             throw .badValue(name: "primary_conninfo")
         }
         return "listen_addresses = \(address)\nprimary_conninfo = \(conninfo)\n"
+            + "wal_retrieve_retry_interval = \(self.retryInterval)\n"
     }
+
+    /// Each look for WAL in vain is a line in PostgreSQL's log; who follows nobody need not look often, and a reload
+    /// makes it look at once.
+    private var retryInterval: String { self.upstream == nil ? "5s" : "100ms" }
 
     /// How a standby, pg_basebackup and pg_rewind reach another instance: by address, with its name verified, and with
     /// the client certificate of `drover_replica`.

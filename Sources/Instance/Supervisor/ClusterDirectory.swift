@@ -1,4 +1,5 @@
 package import Fence
+package import InstanceAPI
 package import PostgresClusterAPI
 
 /// The little that an instance needs from the Kubernetes API: its own PostgresCluster and its own Lease.
@@ -49,4 +50,18 @@ package protocol PeerDirectory: Sendable {
         term: Int,
         afterCheckpoint: Bool
     ) async throws -> HistoryReport
+    func promise(
+        instance name: String,
+        address: String,
+        _ request: PromiseRequest,
+        timeout: Duration
+    ) async throws -> PromiseResponse
+    func release(
+        instance name: String,
+        address: String,
+        _ request: ReleaseRequest,
+        timeout: Duration
+    ) async throws -> ReleaseResponse
+    /// The certificates have changed.
+    func useNewCertificates()
 }

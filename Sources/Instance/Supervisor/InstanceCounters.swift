@@ -8,4 +8,5 @@ struct InstanceCounters: Hashable {
     var rewinds = 0
     var leaseRenewals = 0
     var leaseFailures = 0
+    var missedPromises = 0
 }

@@ -45,7 +45,7 @@ extension Supervisor {
         do {
             try await self.waitUntilAccepting(.seconds(60))
             try await self.makeRoles(owner: owner, database: database, password: password)
-            _ = self.disk.note(term: term)
+            _ = self.note(term: term)
             self.disk.ownTerm = term
             self.disk.promotions = [.init(term: term, timeline: 1, switchLSN: 0)]
             self.disk.demotion = nil

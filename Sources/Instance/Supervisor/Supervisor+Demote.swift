@@ -74,7 +74,7 @@ extension Supervisor {
                 self.disk.demotion = .init(term: term, shutdownLSN: end.rawValue, timeline: control.timeline)
                 // What was answered must be answered again after a crash; the disk and the API take their time at once.
                 async let saved: Void = self.saveState()
-                await self.giveBackLease(shutdownLSN: end)
+                await self.giveBackFence(shutdownLSN: end)
                 try await saved
                 self.logger.notice("Demoted", metadata: ["term": "\(term)", "end": "\(end)"])
                 break
@@ -108,7 +108,7 @@ extension Supervisor {
 
     /// Stopped without a last record, so without a word about it: whoever takes the Lease decides as in a failover.
     private func giveBackAfterCrash() async {
-        await self.giveBackLease(shutdownLSN: nil)
+        await self.giveBackFence(shutdownLSN: nil)
     }
 
     /// Ends what is left of a demoted postmaster: by itself once the standbys have everything, at once when the

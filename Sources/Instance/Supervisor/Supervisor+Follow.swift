@@ -10,7 +10,11 @@ internal import PodProgram
 /// Following a primary: comparing histories, repointing, rewinding, cloning.
 extension Supervisor {
     func address(of instance: String) throws -> String {
-        guard let address = self.cluster?.status?.instance(named: instance)?.address, !address.isEmpty else {
+        // Without a word from the API where it was last: names and certificates tell whether it still is.
+        let address =
+            self.cluster == nil
+            ? self.disk.addresses?[instance] : self.cluster?.status?.instance(named: instance)?.address
+        guard let address, !address.isEmpty else {
             throw PostmasterError(description: "status does not say where \(instance) is yet")
         }
         return address
@@ -43,7 +47,7 @@ extension Supervisor {
     }
 
     /// Where this instance's WAL ends.
-    private func position() async throws -> HistoryPosition {
+    func position() async throws -> HistoryPosition {
         let row = try await self.local()
             .query(
                 """
@@ -96,10 +100,35 @@ extension Supervisor {
         case .follow:
             try await self.follow(wanted, report)
         case .rewind:
+            await self.keepDivergentWAL(position, report)
             try await self.rewind(to: wanted)
         case .clone:
+            await self.keepDivergentWAL(position, report)
             try await self.clone(from: primary)
         }
+    }
+
+    /// What this instance has and the primary's history has not, for a person to look at.
+    private func keepDivergentWAL(_ position: HistoryPosition, _ report: HistoryReport) async {
+        // On a timeline that the primary's history has not the divergence lies before it: then all of it diverges.
+        let start =
+            report.history.end(of: position.timeline)
+            ?? position.promotions.last { $0.timeline == position.timeline }.map { LSN(rawValue: $0.switchLSN) }
+        guard let start, position.systemIdentifier == report.systemIdentifier,
+            let control = try? await self.volume.controlFile()
+        else { return }
+        let kept = await self.volume.keepDivergentWAL(
+            timeline: position.timeline,
+            from: start,
+            to: position.end,
+            segmentSize: control.walSegmentSize,
+            name: "term-\(self.disk.highestTerm)-timeline-\(position.timeline)"
+        )
+        guard let (path, segments) = kept else { return }
+        self.logger.notice(
+            "Kept WAL aside that only this instance had",
+            metadata: ["path": "\(path)", "segments": "\(segments)", "from": "\(start)", "to": "\(position.end)"]
+        )
     }
 
     private func follow(_ upstream: RoleFacts.Upstream, _ report: HistoryReport) async throws {

@@ -127,7 +127,8 @@ extension Supervisor {
         let settings = self.settings(asPrimary: asPrimary, limits: nil)
         let lines = try await self.volume.readText(conf).split(separator: "\n", omittingEmptySubsequences: false)
         let kept = lines.filter {
-            !$0.hasPrefix("listen_addresses ") && !$0.hasPrefix("primary_conninfo ") && !$0.isEmpty
+            !$0.hasPrefix("listen_addresses ") && !$0.hasPrefix("primary_conninfo ")
+                && !$0.hasPrefix("wal_retrieve_retry_interval ") && !$0.isEmpty
         }
         return try await self.volume.update(
             conf,
@@ -148,8 +149,8 @@ extension Supervisor {
     /// Starts PostgreSQL; returns as soon as the process runs.
     func startPostmaster(asPrimary: Bool, isOpen: Bool = true) async throws {
         guard self.postmaster == nil else { return }
-        guard !asPrimary || self.fence.map({ BootTime.now < $0.deadline && !$0.isEnding }) == true else {
-            throw PostmasterError(description: "not without the primary Lease")
+        guard !asPrimary || self.mayWrite else {
+            throw PostmasterError(description: "not without the primary Lease or the promises of all others")
         }
         let layout = self.volume.layout
         self.upstream = self.upstreamAddress == nil ? nil : self.upstream
@@ -186,7 +187,7 @@ extension Supervisor {
         )
         do {
             try await self.watchdog.watch(postmaster: id.pid)
-            if asPrimary, let deadline = self.fence?.deadline { try await self.watchdog.extend(to: deadline) }
+            if asPrimary, let deadline = self.fence?.rules.deadline { try await self.watchdog.extend(to: deadline) }
         } catch {
             if asPrimary {
                 await self.processes.signal(id, StopSignal.immediate.rawValue)
@@ -195,32 +196,6 @@ extension Supervisor {
         }
         self.monitorKicks.kick()
         self.publish()
-    }
-
-    private func postmasterEnded(_ exit: ProcessExit) async {
-        guard let postmaster = self.postmaster else { return }
-        self.localConnection?.close()
-        self.localConnection = nil
-        self.postmaster = nil
-        self.facts.isStreaming = false
-        if self.state == .running || self.state == .starting || self.state == .stopping { self.state = .stopped }
-        if !postmaster.isStopping {
-            self.logger.error("PostgreSQL has ended by itself", metadata: ["exit": "\(exit)"])
-            if self.problem == nil, postmaster.startedAt.duration(to: .now) < .seconds(5) {
-                self.problem = .init(
-                    reason: "PostgresEnded",
-                    message: "PostgreSQL ended with \(exit); the pod's log says why"
-                )
-            }
-        } else {
-            self.logger.notice("PostgreSQL has ended", metadata: ["exit": "\(exit)"])
-        }
-        self.publish()
-        // A server that cannot start must not be tried a thousand times a second.
-        if !postmaster.accepts, !postmaster.isStopping {
-            await self.eventLoop.sleep(for: .milliseconds(500))
-        }
-        self.kicks.kick()
     }
 
     // MARK: Stopping
@@ -337,6 +312,7 @@ extension Supervisor {
                 let rows = try await self.local().query(Self.question, timeout: .seconds(5))
                 guard self.postmaster?.process == postmaster.process else { continue }
                 self.learn(rows)
+                try await self.lookAtReplication()
                 await self.monitorKicks.wait(
                     atMost: self.facts.isStreaming || postmaster.isPrimary ? .milliseconds(500) : .milliseconds(50),
                     on: self.eventLoop
@@ -382,6 +358,8 @@ extension Supervisor {
         let isNews = facts.isStreaming != self.facts.isStreaming || !wasAccepting
         self.facts = facts
         self.postmaster?.accepts = true
+        self.failedStarts = 0
+        self.exit = nil
         if self.state == .starting || (self.state == .stopped && self.postmaster != nil) { self.state = .running }
         if isNews {
             self.slotsAreDue = true

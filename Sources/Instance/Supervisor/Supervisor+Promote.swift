@@ -22,7 +22,7 @@ extension Supervisor {
         if self.cluster?.status?.term != request.term || self.cluster?.status?.primary != self.configuration.instance {
             // The request may be ahead of the watch.
             do {
-                self.saw(try await self.directory.cluster())
+                _ = try await self.freshCluster()
             } catch {
                 throw InstanceAPIError(.apiUnreachable, "\(error)")
             }
@@ -36,6 +36,12 @@ extension Supervisor {
         guard status.term == request.term, status.primary == self.configuration.instance,
             status.members.contains(self.configuration.instance)
         else { throw InstanceAPIError(.notChosen, "status does not name this instance as primary of term \(term)") }
+        // The old primary's word that it has stopped may come a moment later than the operator's.
+        _ = self.note(term: term)
+        let patience = BootTime.now + .seconds(2)
+        while self.book.expiry(now: .now) != nil, BootTime.now < patience {
+            await self.eventLoop.sleep(for: .milliseconds(2))
+        }
         try await self.exclusively {
             if self.promotionAnswer(term) == nil {
                 try await self.promoteNow(term: term, minimum: request.minimumLSN)
@@ -79,7 +85,7 @@ extension Supervisor {
         }
         // The Lease was ours already: then what it carried was checked when it was taken; the request's LSN was not.
         if let minimum { try await self.waitForReplay(to: minimum) }
-        _ = self.disk.note(term: term)
+        _ = self.note(term: term)
         self.disk.ownTerm = term
         try await self.saveState()
         // The setting of this term, before the first commit can be acknowledged.
@@ -180,6 +186,8 @@ extension Supervisor {
     func goOnAsPrimary(term: Int) async throws {
         self.upstream = nil
         self.upstreamAddress = nil
+        // It came up as a standby while nobody could say whether it may; without a word from the API it is not promoted.
+        if self.postmaster?.isPrimary == false { try await self.stopPostmaster(signal: .fast) }
         try await self.startPostmaster(asPrimary: true)
         self.slotsAreDue = true
     }

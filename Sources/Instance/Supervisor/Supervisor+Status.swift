@@ -19,9 +19,9 @@ extension Supervisor {
         if isDemoted { role = .demoted }
         let lease = self.fence.map {
             InstanceStatus.Lease(
-                held: now < $0.deadline,
+                held: $0.rules.isHeld(now: now),
                 term: Int64($0.term),
-                expiresInMilliseconds: Int64(max(0, now.duration(to: $0.deadline) / .milliseconds(1)))
+                expiresInMilliseconds: $0.rules.deadline.map { Self.milliseconds(from: now, to: $0) } ?? 0
             )
         }
         return InstanceStatus(
@@ -45,7 +45,14 @@ extension Supervisor {
             lease: lease,
             problem: self.problem,
             prepare: self.preparation,
-            terminating: self.isTerminating
+            terminating: self.isTerminating,
+            fence: self.fenceStatus(now: now),
+            exit: self.exit,
+            synchronous: self.replication?.synchronous,
+            replication: self.replication?.standbys,
+            archive: self.replication?.archive,
+            preparedTransactions: self.replication?.preparedTransactions,
+            logicalSenders: self.replication?.logicalSenders
         )
     }
 
@@ -57,6 +64,9 @@ extension Supervisor {
         // The time that a Lease has left changes always, and is no news.
         var comparable = status
         comparable.lease?.expiresInMilliseconds = nil
+        comparable.fence?.lastAskAgoMilliseconds = nil
+        comparable.fence?.promiseExpiresInMilliseconds = 0
+        comparable.fence?.mayWriteForMilliseconds = nil
         guard comparable != self.published else { return }
         self.published = comparable
         for subscriber in self.subscribers.values { subscriber.yield(status) }
@@ -156,6 +166,7 @@ extension Supervisor {
         add("drover_instance_rewinds_total", "counter", "Runs of pg_rewind.", self.counters.rewinds)
         add("drover_instance_lease_renewals_total", "counter", "Renewals of the Lease.", self.counters.leaseRenewals)
         add("drover_instance_lease_failures_total", "counter", "Failed renewals.", self.counters.leaseFailures)
+        add("drover_instance_promises_missed_total", "counter", "Asks without a promise.", self.counters.missedPromises)
         return lines.joined(separator: "\n") + "\n"
     }
 }

@@ -13,13 +13,27 @@ extension Supervisor {
         guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isStopping else { return }
         do {
             if !postmaster.isPrimary { try self.checkUpstream() }
+            // Cleared first: what changes while this is under way is due again.
             if self.settingsAreDue {
-                try await self.reloadIfChanged()
                 self.settingsAreDue = false
+                do {
+                    try await self.reloadIfChanged()
+                } catch {
+                    self.settingsAreDue = true
+                    throw error
+                }
+                // What is in force now is waited for.
+                self.replicationLookedAt = BootTime(nanoseconds: 0)
+                self.monitorKicks.kick()
             }
             if self.slotsAreDue {
-                try await self.arrangeSlots()
                 self.slotsAreDue = false
+                do {
+                    try await self.arrangeSlots()
+                } catch {
+                    self.slotsAreDue = true
+                    throw error
+                }
             }
         } catch {
             self.logger.warning("Cannot tend to PostgreSQL", metadata: ["error": "\(error)"])
@@ -213,6 +227,7 @@ extension Supervisor {
             do {
                 guard try await self.volume.copyCertificates(from: self.configuration.certificates) else { continue }
                 self.logger.notice("The certificates have changed")
+                self.peers.useNewCertificates()
                 if let postmaster = self.postmaster, !postmaster.isStopping {
                     await self.processes.signal(postmaster.process, 1)
                 }

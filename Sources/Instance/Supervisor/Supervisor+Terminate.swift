@@ -24,6 +24,7 @@ extension Supervisor {
         self.publish()
         self.kicks.kick()
         self.renewalKicks.kick()
+        self.askKicks.kick()
     }
 
     /// Whether the Lease should carry the wish to be moved.
@@ -41,7 +42,7 @@ extension Supervisor {
         if !self.hasLookedForSuccessor {
             // A replica that has only just become a member may not have come through the watch yet.
             self.hasLookedForSuccessor = true
-            if let cluster = try? await self.directory.cluster() { self.saw(cluster) }
+            _ = try? await self.freshCluster()
         }
         let isOver = self.terminateBy.map { BootTime.now >= $0 } ?? true
         if let postmaster = self.postmaster, postmaster.isPrimary, self.leftover == nil {
@@ -61,21 +62,20 @@ extension Supervisor {
     func stopForGood() async {
         await self.exclusively {
             self.hasFinished = true
-            let term = self.fence?.term
             let wasPrimary = self.postmaster?.isPrimary == true
             do {
                 if self.leftover != nil { try await self.finishDemotion() }
                 // What is left of the grace belongs to the shutdown checkpoint, up to where SIGKILL would come.
                 try await self.stopPostmaster(signal: .fast, patience: .seconds(10))
-                if wasPrimary, term != nil, let control = try await self.volume.controlFile(),
+                if wasPrimary, self.fence != nil, let control = try await self.volume.controlFile(),
                     control.state == .shutDown
                 {
-                    await self.giveBackLease(shutdownLSN: try await self.volume.shutdownEnd(control))
+                    await self.giveBackFence(shutdownLSN: try await self.volume.shutdownEnd(control))
                 }
             } catch {
                 self.logger.error("PostgreSQL did not stop in good order", metadata: ["error": "\(error)"])
             }
-            if self.fence != nil, self.postmaster == nil { await self.giveBackLease(shutdownLSN: nil) }
+            if self.fence != nil, self.postmaster == nil { await self.giveBackFence(shutdownLSN: nil) }
             await self.watchdog.clear()
         }
         self.publish()

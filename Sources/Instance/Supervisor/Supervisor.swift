@@ -1,6 +1,7 @@
 package import EventLoop
 internal import Fence
 internal import InstanceAPI
+internal import KubernetesClient
 package import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
@@ -22,14 +23,17 @@ package actor Supervisor {
         var startedAt: BootTime
     }
 
-    /// The Lease, held by this incarnation.
-    struct HeldLease {
-        var lease: PrimaryLease
-        var term: Int
-        var deadline: BootTime
-        var renewedAt: BootTime
-        /// Set when the Lease is about to be given back: renewing would take it again.
+    /// What allows this life to accept writes in a term.
+    struct Reign {
+        var rules: PrimaryFence
+        /// The Lease as it was written last; nil while promises alone carry on what an earlier life began.
+        var lease: PrimaryLease?
+        /// Set when it is about to be given back: renewing or asking would take it again.
         var isEnding = false
+        /// Tells answers to this reign from answers to an earlier one.
+        let number: UInt64
+
+        var term: Int { self.rules.term }
     }
 
     /// What PostgreSQL said last.
@@ -61,7 +65,21 @@ package actor Supervisor {
     var leaseObservation: LeaseObservation?
     /// The API did not answer when the Lease was to be taken.
     var leaseUnknownUntil: BootTime?
-    var fence: HeldLease?
+    var fence: Reign?
+    var nextReign: UInt64 = 1
+    /// The asks of all reigns have numbers of one series.
+    var lastLedger: PromiseLedger?
+    var book: PromiseBook
+    var longest = LongestDuration()
+    /// What primaries ask for now.
+    var askedDuration: Duration?
+    /// What is on the disk.
+    var savedMembership: Membership?
+    var savedLongest = Duration.zero
+    var isAcknowledging = false
+    var clusterSeenAt = BootTime(nanoseconds: 0)
+    var isReadingCluster = false
+    let startedAt: BootTime
     var postmaster: Postmaster?
     var upstream: RoleFacts.Upstream?
     var upstreamAddress: String?
@@ -70,6 +88,12 @@ package actor Supervisor {
     var timeline: UInt32?
     var state = InstanceStatus.State.starting
     var problem: InstanceStatus.Problem?
+    /// PostgreSQL ended without being told to.
+    var exit: InstanceStatus.Exit?
+    var failedStarts = 0
+    /// On a primary; see Supervisor+Replication.swift.
+    var replication: ReplicationReport?
+    var replicationLookedAt = BootTime(nanoseconds: 0)
     var preparation: InstanceStatus.Preparation?
     var preparedAt: BootTime?
     var isTerminating = false
@@ -103,6 +127,7 @@ package actor Supervisor {
     var kicks = Kicks()
     var monitorKicks = Kicks()
     var renewalKicks = Kicks()
+    var askKicks = Kicks()
 
     // See Supervisor+Status.swift
     var published: InstanceStatus?
@@ -141,6 +166,8 @@ package actor Supervisor {
         self.incarnation = incarnation
         self.systemUser = systemUser
         self.logger = logger
+        self.startedAt = .now
+        self.book = PromiseBook(disk: PersistentState(), now: self.startedAt)
     }
 
     /// Makes the volume ready, and this supervisor its only one.
@@ -151,7 +178,11 @@ package actor Supervisor {
         try await self.volume.claim()
         _ = try await self.volume.copyCertificates(from: self.configuration.certificates)
         self.disk = try await self.volume.loadState()
+        self.savedMembership = self.disk.membership
+        self.savedLongest = self.disk.longestPromise
+        self.book = PromiseBook(disk: self.disk, now: self.startedAt)
         if self.disk.isBootstrapped { try await self.readDataDirectory() }
+        await self.volume.pruneDivergentWAL()
     }
 
     /// Lives until it was told to terminate and has done so, or the task is cancelled.
@@ -165,6 +196,7 @@ package actor Supervisor {
                 await self.directory.followLease { lease in await self.saw(lease) }
             }
             group.addTask { await self.renewForever() }
+            group.addTask { await self.askForever() }
             group.addTask { await self.monitorForever() }
             group.addTask { await self.refreshCertificatesForever() }
             group.addTask { await self.serveTheLookupForever() }
@@ -173,6 +205,7 @@ package actor Supervisor {
             // The loops wait for kicks, not for cancellations.
             group.cancelAll()
             self.renewalKicks.kick()
+            self.askKicks.kick()
             self.monitorKicks.kick()
             self.certificateKicks.kick()
             self.lookupKicks.kick()
@@ -187,6 +220,7 @@ package actor Supervisor {
         while !self.hasFinished, !Task.isCancelled {
             if self.isTerminating, await self.continueTermination() { break }
             await self.fetchReport()
+            self.arrangeCourting()
             let action = await self.exclusively { () -> RoleAction in
                 if self.leftover != nil {
                     do {
@@ -224,7 +258,10 @@ package actor Supervisor {
                 if reason == .running || reason == .following {
                     await self.exclusively { await self.tend() }
                 }
-                await self.kicks.wait(atMost: .seconds(1), on: self.eventLoop)
+                // A promise of one's own lapses without anybody saying so.
+                let lapse =
+                    reason == .promised ? self.book.expiry(now: .now).map { BootTime.now.duration(to: $0) } : nil
+                await self.kicks.wait(atMost: min(.seconds(1), lapse ?? .seconds(1)), on: self.eventLoop)
             }
         }
     }
@@ -240,7 +277,7 @@ package actor Supervisor {
                 )
             }
         case .noteTerm(let term):
-            if self.disk.note(term: term) { try await self.saveState() }
+            if self.note(term: term) { try await self.saveState() }
         case .takeLease(let term):
             do {
                 try await self.takeLeaseChecked(term: term)
@@ -272,13 +309,31 @@ package actor Supervisor {
     }
 
     func saveState() async throws {
-        try await self.volume.save(self.disk)
+        let state = self.disk
+        try await self.volume.save(state)
+        self.savedMembership = state.membership
+        self.savedLongest = state.longestPromise
+    }
+
+    /// Terms never go back; not on disk yet.
+    func note(term: Int) -> Bool {
+        self.book.saw(term: term)
+        return self.disk.note(term: term)
     }
 
     // MARK: Observing
 
-    func saw(_ cluster: PostgresCluster) {
-        // A watch may lag behind a fresh read.
+    /// The cluster as it is or was.
+    ///
+    /// A watch may lag behind a read, and a primary that forgot a member which it has acknowledged would be no primary
+    /// that others can rely on. So what is older than what was seen is not taken for the present; it is read again. `readAt`
+    /// is when a read was begun whose answer this is; nil for what a watch says.
+    func saw(_ cluster: PostgresCluster, readAt: BootTime? = nil) {
+        if let old = self.cluster, Self.isOlder(cluster, than: old), readAt.map({ $0 < self.clusterSeenAt }) ?? true {
+            self.logger.debug("An older version of the cluster has come, reading it again")
+            self.readCluster()
+            return
+        }
         if let old = self.cluster?.status?.term, let new = cluster.status?.term, new < old, new < self.disk.highestTerm
         {
             self.logger.warning("The status has an older term than seen before", metadata: ["term": "\(new)"])
@@ -287,14 +342,52 @@ package actor Supervisor {
         if cluster.status?.synchronous != self.cluster?.status?.synchronous { self.settingsAreDue = true }
         self.slotsAreDue = true
         self.cluster = cluster
+        self.clusterSeenAt = .now
+        self.readMembership()
+        self.watchDuration()
         self.kicks.kick()
         self.renewalKicks.kick()
+        self.askKicks.kick()
+    }
+
+    /// Whether the one was written before the other, as far as resourceVersions tell.
+    private static func isOlder(_ new: PostgresCluster, than old: PostgresCluster) -> Bool {
+        guard let new = new.metadata.resourceVersion.flatMap({ UInt64($0) }),
+            let old = old.metadata.resourceVersion.flatMap({ UInt64($0) })
+        else { return false }
+        return new < old
+    }
+
+    private func readCluster() {
+        guard !self.isReadingCluster else { return }
+        self.isReadingCluster = true
+        // Unstructured: it comes out of a watch, which must not wait for it.
+        Task {
+            defer { self.isReadingCluster = false }
+            let started = BootTime.now
+            if let cluster = try? await self.directory.cluster() { self.saw(cluster, readAt: started) }
+        }
+    }
+
+    /// Reads the cluster afresh, and takes it for what it is now.
+    func freshCluster() async throws(DirectoryError) -> PostgresCluster {
+        let started = BootTime.now
+        let cluster = try await self.directory.cluster()
+        self.saw(cluster, readAt: started)
+        return cluster
     }
 
     func saw(_ lease: PrimaryLease?) {
         if let old = self.leaseObservation, old.lease?.resourceVersion == lease?.resourceVersion { return }
         self.leaseObservation = LeaseObservation(lease: lease, since: .now)
-        if let fence = self.fence, fence.lease.resourceVersion != lease?.resourceVersion {
+        if let (holder, ask) = lease?.givenBack {
+            self.book.givenBack(
+                by: .init(term: holder.term, primary: holder.instance, incarnation: holder.nonce),
+                ask: ask
+            )
+        }
+        self.watchDuration()
+        if let fence = self.fence, fence.lease?.resourceVersion != lease?.resourceVersion {
             self.renewalKicks.kick()
         }
         self.kicks.kick()
@@ -314,22 +407,20 @@ package actor Supervisor {
                 isInitialized: status.systemIdentifier != nil
             )
         }
-        if let fence = self.fence, now < fence.deadline, !fence.isEnding {
+        let fence = self.fence.flatMap { $0.isEnding ? nil : $0 }
+        if let fence, fence.lease != nil, fence.rules.holdsLease(now: now) {
             lease = .mine(term: fence.term)
-        } else if let observation = self.leaseObservation, self.leaseUnknownUntil.map({ now >= $0 }) ?? true {
-            lease = observation.state(
-                instance: self.configuration.instance,
-                podUID: self.configuration.podUID,
-                duration: self.leaseDuration,
-                isNewCluster: status?.term == 1 && status?.isInitialized == false && !self.disk.isBootstrapped,
-                now: now
-            )
+        } else if self.leaseUnknownUntil.map({ now >= $0 }) ?? true {
+            lease = self.leaseState()
         }
         return RoleFacts(
             instance: self.configuration.instance,
             disk: self.disk,
             status: status,
             lease: lease,
+            promisedTerm: fence.flatMap { $0.rules.holdsPromises(now: now) ? $0.term : nil },
+            hasPromised: self.book.expiry(now: now) != nil,
+            isNew: now < self.startedAt + .seconds(3),
             postmaster: self.postmaster.map { $0.isPrimary ? .primary : .standby } ?? .stopped,
             upstream: self.upstream
         )

@@ -1,0 +1,86 @@
+internal import EventLoop
+internal import Fence
+internal import InstanceAPI
+internal import Logging
+internal import PodProgram
+internal import PostgresClient
+internal import PostgresClusterAPI
+
+/// PostgreSQL has ended: told to, or by itself.
+extension Supervisor {
+    /// A primary that failed to come up so many times lets another have the role.
+    private static let tries = 3
+    /// With less than a WAL segment PostgreSQL cannot go on.
+    private static let leastFree: UInt64 = 16 << 20
+
+    func postmasterEnded(_ exit: ProcessExit) async {
+        guard let postmaster = self.postmaster else { return }
+        self.localConnection?.close()
+        self.localConnection = nil
+        self.postmaster = nil
+        self.facts.isStreaming = false
+        self.replication = nil
+        if self.state == .running || self.state == .starting || self.state == .stopping { self.state = .stopped }
+        guard !postmaster.isStopping else {
+            self.logger.notice("PostgreSQL has ended", metadata: ["exit": "\(exit)"])
+            self.publish()
+            self.kicks.kick()
+            return
+        }
+        self.logger.error("PostgreSQL has ended by itself", metadata: ["exit": "\(exit)"])
+        if !postmaster.accepts { self.failedStarts += 1 }
+        self.exit = InstanceStatus.Exit(
+            reason: .ended,
+            atMilliseconds: Self.milliseconds,
+            message: "PostgreSQL ended with \(exit); the pod's log says why",
+            failedStarts: self.failedStarts
+        )
+        // Told at once: the operator may be about to decide something.
+        self.publish()
+        if !postmaster.accepts {
+            if let reason = await self.reasonOfFailedStart() {
+                self.exit?.reason = reason
+                self.problem = .init(reason: reason.rawValue, message: "PostgreSQL ended with \(exit)")
+            }
+            await self.giveUpIfHopeless(wasPrimary: postmaster.isPrimary)
+            self.publish()
+            // A server that cannot start must not be tried a thousand times a second.
+            await self.eventLoop.sleep(for: .milliseconds(min(5_000, 250 << min(self.failedStarts, 5))))
+        }
+        self.kicks.kick()
+    }
+
+    private func reasonOfFailedStart() async -> InstanceStatus.Exit.Reason? {
+        if let free = await self.volume.freeBytes(), free < Self.leastFree { return .diskFull }
+        do {
+            if try await self.volume.controlFile() == nil { return .dataCorrupt }
+        } catch {
+            return .dataCorrupt
+        }
+        return self.failedStarts >= Self.tries ? .doesNotStart : nil
+    }
+
+    /// A primary that cannot come back gives the role away at once, if there is anybody to have it: Lease and promises
+    /// free the others sooner than their lapse would.
+    private func giveUpIfHopeless(wasPrimary: Bool) async {
+        guard wasPrimary, let exit = self.exit, exit.reason != .ended, self.disk.isBootstrapped else { return }
+        let own = self.configuration.instance
+        guard self.cluster?.status?.members.contains(where: { $0 != own }) == true,
+            !self.disk.isDemoted(in: self.disk.ownTerm)
+        else { return }
+        self.logger.error("Giving the role of primary up", metadata: ["reason": "\(exit.reason.rawValue)"])
+        // Before anything is given back: no next life may go on in this term. A full disk may refuse that. Then nothing is
+        // given back either, but nothing is asked for any more: this life keeps to it, and what was promised lapses.
+        self.disk.demotion = .init(term: self.disk.ownTerm)
+        do {
+            try await self.saveState()
+        } catch {
+            self.logger.error("Cannot write the demotion down", metadata: ["error": "\(error)"])
+            self.exit?.hasGivenUp = true
+            await self.loseFence()
+            return
+        }
+        self.exit?.hasGivenUp = true
+        await self.giveBackFence(shutdownLSN: nil)
+    }
+}
