@@ -169,6 +169,14 @@ let package = Package(
             ]
         ),
 
+        library(
+            "Chaos",
+            [
+                "Playground", "ProcessNode", "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "EventLoop",
+                "JSON", "CLinux", .logging,
+            ]
+        ),
+
         // Executables
         executable(
             "drover-operator",
@@ -186,7 +194,7 @@ let package = Package(
         executable(
             "drover-playground",
             [
-                "Playground", "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient",
+                "Playground", "Chaos", "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient",
                 "PostgresClusterAPI", "Workload", "EventLoop", "HTTPClient", "JSON", "JSONYAML", "CLinux",
                 .argumentParser, .logging,
                 .serviceLifecycle, .unixSignals,
@@ -278,6 +286,7 @@ let package = Package(
                 .logging, .nioCore, .nioPosix, .serviceLifecycle,
             ]
         ),
+        tests("ChaosTests", ["Chaos"]),
         tests(
             "ConformanceTests",
             ["KubernetesClient", "KubernetesServer", "KubernetesController", "EventLoop", "JSON", .logging, .yams]

@@ -83,6 +83,7 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
             nodeName: self.configuration.name,
             zone: self.configuration.zone,
             directory: volumes,
+            limitsVolumes: self.configuration.limitsVolumes,
             logger: self.logger
         )
         let node = try await self.untilAnswered { try await registration.register() }

@@ -10,6 +10,8 @@ public struct ProcessNodeConfiguration: Sendable {
     public var dataDirectory: String
     /// Directory of programs that containers see as `/usr/local/bin`; nil leaves the host's there.
     public var executables: String?
+    /// Whether a volume holds no more than its claim asks for, which takes root; else it may fill the disk it lies on.
+    public var limitsVolumes = false
     /// Addresses for pods; nil takes what the API server gives the node.
     public var podCIDR: String?
     /// What the node says its kubelet's version is.

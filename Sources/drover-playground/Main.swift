@@ -12,6 +12,8 @@ struct Main: AsyncParsableCommand {
             NodeCommand.self,
             ServicesCommand.self,
             NetworkCommand.self,
+            ChaosCommand.self,
+            ChaosClientsCommand.self,
             DemoCommand.self,
             BenchCommand.self,
         ]

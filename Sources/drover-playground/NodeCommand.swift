@@ -35,6 +35,9 @@ struct NodeCommand: AsyncParsableCommand {
     @Option(help: "Where volumes and pods are kept; nodes that can reach each other's volumes share it.")
     var data = "playground-data"
 
+    @Flag(help: "Give volumes no more space than their claims ask for: each is a file system in memory; needs root.")
+    var limitVolumes = false
+
     @Option(help: "The directory of Drover's executables; that of this program when not given.")
     var executables: String?
 
@@ -92,6 +95,7 @@ struct NodeCommand: AsyncParsableCommand {
         var configuration = ProcessNodeConfiguration(name: self.name, zone: self.zone, dataDirectory: data)
         configuration.executables = self.executables ?? PlaygroundOptions.executablesOfThisProcess
         configuration.podCIDR = self.podCIDR
+        configuration.limitsVolumes = self.limitVolumes
         configuration.heartbeatInterval = .seconds(self.heartbeat)
         configuration.shutdownGrace = .seconds(self.shutdownGrace)
         if let kubeletVersion { configuration.kubeletVersion = kubeletVersion }

@@ -215,6 +215,41 @@ struct ControllersSchedulingTests {
         }
     }
 
+    @Test func `pods that must keep apart do not choose one node while their volumes are made`() throws {
+        try self.fixture.node("a")
+        try self.fixture.node("b")
+        try self.store.create(
+            .storageClasses,
+            [
+                "metadata": ["name": "playground"], "provisioner": "drover.dev/playground",
+                "volumeBindingMode": "WaitForFirstConsumer",
+            ]
+        )
+        for name in ["one", "two"] {
+            try self.store.create(
+                .persistentVolumeClaims,
+                [
+                    "metadata": ["name": .string(name), "namespace": "default"],
+                    "spec": [
+                        "storageClassName": "playground", "accessModes": ["ReadWriteOnce"],
+                        "resources": ["requests": ["storage": "1Gi"]],
+                    ],
+                ]
+            )
+            var spec = self.antiAffinity(Self.hostname)
+            spec["volumes"] = [["name": "data", "persistentVolumeClaim": ["claimName": .string(name)]]]
+            try self.fixture.pod(name, labels: ["app": "x"], spec: spec)
+        }
+        for _ in 0..<2 {
+            for name in ["one", "two"] { #expect(try self.schedule(name) == nil) }
+        }
+        let chosen = ["one", "two"]
+            .map {
+                self.fixture.find(.persistentVolumeClaims, $0)?.annotations[Scheduler.selectedNode]?.stringValue
+            }
+        #expect(Set(chosen) == ["a", "b"])
+    }
+
     // MARK: Nodes
 
     @Test func `nodes get ranges of their own and lose taints with their reasons`() async throws {

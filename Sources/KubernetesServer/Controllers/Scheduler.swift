@@ -35,7 +35,7 @@ struct Scheduler: BuiltInController {
         guard let pod = self.store.find(.pods, namespace: key.namespace, name: key.name), self.isPending(pod) else {
             return nil
         }
-        let cluster = SchedulingFacts(store: self.store)
+        let cluster = SchedulingFacts(store: self.store, without: pod)
         let nodes = self.store.list(.nodes)
         var reasons: [String: Int] = [:]
         var candidates: [(node: StoredObject, score: Double)] = []

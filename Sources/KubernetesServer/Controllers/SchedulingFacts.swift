@@ -1,15 +1,36 @@
 internal import JSON
 
-/// What the scheduler looks at for one pod: the pods that are bound, and what they ask for.
+/// What the scheduler looks at for one pod: the other pods that are bound, or as good as bound, and what they ask for.
 struct SchedulingFacts {
     private let bound: [StoredObject]
     private let byNode: [String: [StoredObject]]
     private let nodes: [String: StoredObject]
     private let namespaces: [StoredObject]
 
-    init(store: ObjectStore) {
-        self.bound = store.list(.pods).filter { !$0.nodeName.isEmpty && !$0.isFinishedPod }
-        self.byNode = Dictionary(grouping: self.bound, by: \.nodeName)
+    /// Pods for which a node is chosen, where only their volume is being made yet: by UID.
+    private let chosen: [String: String]
+
+    /// Looks at everything but the pod that a node is sought for.
+    init(store: ObjectStore, without pod: StoredObject) {
+        var nodesOfClaims: [String: String] = [:]
+        for claim in store.list(.persistentVolumeClaims) where !VolumeBinder.isBound(claim) {
+            guard let node = claim.annotations[Scheduler.selectedNode]?.stringValue else { continue }
+            nodesOfClaims["\(claim.namespace)/\(claim.name)"] = node
+        }
+        let others = store.list(.pods).filter { $0.uid != pod.uid && !$0.isFinishedPod }
+        var chosen: [String: String] = [:]
+        for other in others where other.nodeName.isEmpty && !other.isTerminating && !nodesOfClaims.isEmpty {
+            for volume in other["spec"]?["volumes"]?.arrayValue ?? [] {
+                guard let claim = volume["persistentVolumeClaim"]?["claimName"]?.stringValue,
+                    let node = nodesOfClaims["\(other.namespace)/\(claim)"]
+                else { continue }
+                chosen[other.uid] = node
+            }
+        }
+        let places = chosen
+        self.chosen = places
+        self.bound = others.filter { !$0.nodeName.isEmpty || places[$0.uid] != nil }
+        self.byNode = Dictionary(grouping: self.bound) { places[$0.uid] ?? $0.nodeName }
         self.nodes = Dictionary(store.list(.nodes).map { ($0.name, $0) }) { first, _ in first }
         self.namespaces = store.list(.namespaces)
     }
@@ -92,7 +113,7 @@ struct SchedulingFacts {
     /// Whether a bound pod shares the topology of a node.
     private func isNear(_ pod: StoredObject, _ node: StoredObject, by key: String) -> Bool {
         guard let place = node.labels[key]?.stringValue else { return false }
-        return self.nodes[pod.nodeName]?.labels[key]?.stringValue == place
+        return self.nodes[self.chosen[pod.uid] ?? pod.nodeName]?.labels[key]?.stringValue == place
     }
 
     private func podObstacle(for pod: StoredObject, on node: StoredObject) -> String? {

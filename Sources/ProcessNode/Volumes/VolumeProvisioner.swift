@@ -19,6 +19,7 @@ struct VolumeProvisioner: Sendable {
     let nodeName: String
     let zone: String
     let directory: String
+    let limitsVolumes: Bool
     let logger: Logger
 
     /// Makes the storage class, as the default one, unless it is there.
@@ -61,6 +62,7 @@ struct VolumeProvisioner: Sendable {
         let path = "\(self.directory)/\(name)"
         try FileSystem.makeDirectory(path, mode: 0o700)
         let size = claim.spec?.resources?.requests?["storage"]?.rawValue ?? "1Gi"
+        if self.limitsVolumes { try VolumeLimit.apply(size, to: path) }
         let volume: JSONValue = [
             "metadata": ["name": .string(name), "annotations": [Self.provisionedBy: .string(Self.provisioner)]],
             "spec": [
@@ -139,6 +141,7 @@ struct VolumeProvisioner: Sendable {
         if lock >= 0 {
             defer { close(lock) }
             guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { return false }
+            VolumeLimit.remove(from: path)
             try FileSystem.remove(path)
             try FileSystem.remove("\(path).lock")
         } else {
