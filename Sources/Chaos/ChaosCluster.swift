@@ -38,7 +38,7 @@ struct ChaosCluster: Sendable {
         if self.replication == .required {
             spec["replication"] = ["synchronous": ["mode": "Quorum", "count": 1, "durability": "Required"]]
         }
-        _ = try await self.site.client.createObject(
+        let created = try await self.site.client.createObject(
             PostgresCluster.resourceType,
             [
                 "apiVersion": "drover.dev/v1", "kind": "PostgresCluster",
@@ -47,6 +47,10 @@ struct ChaosCluster: Sendable {
             ],
             namespace: ChaosSite.namespace
         )
+        // An API server drops what a definition does not know; the run would then blame losses that nobody promised away.
+        guard self.replication == .asynchronous || created["spec"]?["replication"] != nil else {
+            throw ChaosError("this version knows no synchronous replication: --clusters asynchronous")
+        }
     }
 
     func status() async throws -> PostgresClusterStatus {
