@@ -22,11 +22,20 @@ struct FailoverTests {
     }
 
     private func waitUntilSynchronous(_ playground: Playground) async throws {
-        try await playground.eventually("commits rest on two of three", within: .seconds(120)) {
+        let connection = try await playground.connection(to: "orders")
+        try await playground.eventually("commits wait for one of two", within: .seconds(120)) {
             let status = try await playground.cluster("orders").status
-            let synchronous = status?.synchronous
-            return status?.transition == nil && synchronous?.previous == nil && synchronous?.count == 1
-                && synchronous?.standbys.count == 2
+            guard status?.transition == nil, status?.synchronous?.count == 1, status?.synchronous?.standbys.count == 2
+            else { return false }
+            let names = try await PostgresConnection.withConnection(
+                connection,
+                eventLoop: playground.eventLoop
+            ) { connection in
+                try await connection.query("SELECT current_setting('synchronous_standby_names') AS names").first?[
+                    "names"
+                ]
+            }
+            return status?.synchronous?.standbys.allSatisfy { names?.contains("\"\($0)\"") == true } == true
         }
     }
 
