@@ -142,7 +142,13 @@ let package = Package(
                 .hummingbirdTLS, .nioSSL, .nioCore,
             ]
         ),
-        library("CLI", ["PostgresClusterAPI", "KubernetesClient", .argumentParser]),
+        library(
+            "CLI",
+            [
+                "ClusterPlanning", "PostgresClusterAPI", "KubernetesController", "KubernetesClient", "EventLoop",
+                "JSON", .argumentParser, .logging, .unixSignals,
+            ]
+        ),
 
         // Playground
         library(
@@ -190,7 +196,7 @@ let package = Package(
             ["Instance", "KubernetesClient", "EventLoop", .argumentParser, .logging, .serviceLifecycle]
         ),
         executable("drover-pooler", ["Pooler", .argumentParser, .logging]),
-        executable("kubectl-drover", ["CLI", .argumentParser]),
+        executable("kubectl-drover", ["CLI"]),
         executable(
             "drover-playground",
             [
@@ -273,6 +279,13 @@ let package = Package(
                 "KubernetesServer",
                 "KubernetesClient", "HTTPClient", "EventLoop", "JSON", .logging,
                 .hummingbird, .nioCore,
+            ]
+        ),
+        tests(
+            "CLITests",
+            [
+                "CLI", "ClusterPlanning", "PostgresClusterAPI", "KubernetesServer", "KubernetesClient", "EventLoop",
+                "JSON", "JSONYAML", .argumentParser, .logging,
             ]
         ),
         tests(

@@ -39,6 +39,8 @@ public enum Annotations {
 
     // On pods, by the operator
 
+    /// The nodes that a pod was made to stay away from, with commas between them.
+    public static let avoidedNodes = "drover.dev/avoided-nodes"
     /// Tells the cluster autoscaler that a pod may be evicted.
     public static let safeToEvict = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 }

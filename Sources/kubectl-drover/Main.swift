@@ -1,15 +1,7 @@
-internal import ArgumentParser
 internal import CLI
 
 /// The kubectl plugin.
 @main
-struct Main: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "kubectl-drover",
-        abstract: "Looks at clusters and moves them, as `kubectl drover`. Not in this version yet."
-    )
-
-    func run() throws {
-        throw ValidationError(PluginFeature.missing)
-    }
+enum Main {
+    static func main() async { await Plugin.main() }
 }

@@ -4,8 +4,6 @@ internal import PostgresClusterAPI
 
 /// Annotations that only the operator reads.
 enum OperatorAnnotations {
-    /// The nodes a pod was told to stay away from, separated by commas.
-    static let avoidedNodes = "drover.dev/avoided-nodes"
     /// When the certificates in a Secret end.
     static let notAfter = "drover.dev/not-after"
     /// Hash of what an object was made from.
@@ -33,7 +31,7 @@ extension ClusterObjects {
         labels[Labels.role] = PodRole.replica.rawValue
         var annotations = [Annotations.safeToEvict: "true"]
         if !avoided.isEmpty {
-            annotations[OperatorAnnotations.avoidedNodes] = avoided.keys.sorted().joined(separator: ",")
+            annotations[Annotations.avoidedNodes] = avoided.keys.sorted().joined(separator: ",")
         }
         return self.object(
             Pod.resourceType,

@@ -1,0 +1,62 @@
+internal import ClusterPlanning
+internal import Foundation
+internal import KubernetesClient
+internal import PostgresClusterAPI
+
+extension Fleet {
+    /// What is taken for granted when the planner is run on objects alone.
+    static let assumptions = [
+        "every ready replica streams and is not behind, unless the cluster's status says otherwise",
+        "nothing open in the primary (prepared transactions, archive, logical receivers) speaks against a stop",
+        "nodes are ranked by the default list of signals, and no other node changes",
+    ]
+
+    /// What the operator's planner would see of a cluster if these nodes were as described and every instance that is
+    /// ready were well.
+    func assumedFacts(of cluster: PostgresCluster, nodes: [String: NodeFacts]) -> ClusterFacts {
+        let key = cluster.key
+        var facts = ClusterFacts(
+            namespace: key.namespace,
+            name: key.name,
+            spec: cluster.spec.resolved,
+            status: cluster.status ?? PostgresClusterStatus()
+        )
+        facts.problems = cluster.validate()
+        facts.generation = cluster.metadata.generation
+        facts.hold = cluster.hold
+        facts.nodes = nodes
+        facts.assessments = NodeRanking().assess(nodes.values, now: self.now)
+        for pod in (self.pods[key] ?? []).compactMap({ PodFacts($0) }) {
+            facts.pods[pod.instance] = pod
+            facts.volumes[pod.instance] = self.volumes[ObjectKey(namespace: key.namespace, name: pod.instance)]
+            if pod.isReady, !pod.isTerminating {
+                facts.reports[pod.instance] = Self.assumedReport(of: pod, facts.status)
+            }
+        }
+        for other in self.clusters where other.key != key {
+            guard let node = other.status?.primaryNode else { continue }
+            facts.primariesPerNode[node, default: 0] += 1
+        }
+        if let primary = facts.status.primary {
+            facts.calls[.inspect(instance: primary)] = .answered(.inspected(Inspection()), until: .distantFuture)
+        }
+        return facts
+    }
+
+    private static func assumedReport(of pod: PodFacts, _ status: PostgresClusterStatus) -> InstanceFacts {
+        let summary = status.instance(named: pod.instance)
+        let isPrimary = pod.instance == status.primary
+        let timeline = status.primary.flatMap { status.instance(named: $0)?.timeline } ?? 1
+        return InstanceFacts(
+            podUID: pod.uid,
+            role: isPrimary ? .primary : .replica,
+            term: status.term,
+            timeline: summary?.timeline ?? timeline,
+            systemIdentifier: status.systemIdentifier,
+            receivedLSN: LSN(rawValue: 0),
+            replayedLSN: LSN(rawValue: 0),
+            currentLSN: LSN(rawValue: 0),
+            isStreaming: !isPrimary
+        )
+    }
+}
