@@ -49,7 +49,8 @@ struct MoveTests {
     @Test("Without a fresh node the move waits, and then takes the next best")
     func waitsForFreshNode() {
         var facts = makeCluster()
-        self.announce(&facts, "node-a", "node-b", "node-c")
+        facts.cordon("node-a")
+        self.announce(&facts, "node-b", "node-c")
         let first = plan(facts)
         #expect(self.isBlocked(first, .waitingForFreshNode))
         #expect(first.wakeAt == testNow.addingTimeInterval(600))
@@ -57,6 +58,32 @@ struct MoveTests {
         facts.status = first.status
         #expect(plan(facts, after: 599).decision == nil)
         #expect(plan(facts, after: 600).status.transition?.to == "orders-2")
+    }
+
+    @Test("From one announced node to another no primary moves, or it would move back, and so on for ever")
+    func staysAmongAnnouncedNodes() {
+        var facts = makeCluster()
+        self.announce(&facts, "node-a", "node-b", "node-c")
+        let first = plan(facts)
+        #expect(self.isBlocked(first, .waitingForFreshNode))
+        facts.status = first.status
+        let late = plan(facts, after: 100_000)
+        #expect(late.decision == nil)
+        #expect(self.isBlocked(late, .waitingForFreshNode))
+    }
+
+    @Test("Shortly before its node's deadline a primary moves to an announced node whose deadline is not near")
+    func flightAmongAnnouncedNodes() {
+        var facts = makeCluster()
+        self.announce(&facts, "node-a", "node-b", "node-c")
+        for (node, seconds) in [("node-a", 1000.0), ("node-b", 1000), ("node-c", 90_000)] {
+            let deadline = Timestamp(testNow.addingTimeInterval(seconds)).rawValue
+            facts.nodes[node]?.annotations[Annotations.evictionDeadline] = deadline
+        }
+        facts.assess()
+        facts.status = plan(facts).status
+        #expect(plan(facts, after: 99).decision == nil)
+        #expect(plan(facts, after: 200).status.transition?.to == "orders-3", "orders-2 would be killed just as soon")
     }
 
     @Test("A replica on an announced node is made anew on a fresh one that its volume can be reached from")

@@ -71,14 +71,16 @@ extension Planning {
         }
         let candidates = self.facts.candidates(now: self.now)
         let isPressing = self.isPressing(wish)
-        guard let best = candidates.best else {
+        guard let favourite = candidates.best else {
             self.explain(candidates)
             self.bringFreshNode(candidates, allowing: isPressing ? .old : .fresh)
             return
         }
-        guard best.rank == .fresh || isPressing else {
-            self.block(.waitingForFreshNode, "\(best.instance) is on \(best.node ?? "a node") that is no fresh one")
-            self.bringFreshNode(candidates, allowing: .fresh)
+        let others = isPressing ? candidates.filter { self.isBetterOff(on: $0, wish) } : []
+        guard let best = favourite.rank == .fresh ? favourite : others.best else {
+            let node = favourite.node ?? "a node"
+            self.block(.waitingForFreshNode, "\(favourite.instance) is on \(node) that is no fresh one")
+            self.bringFreshNode(candidates, allowing: isPressing ? .old : .fresh)
             return
         }
         guard self.facts.otherTransitions < self.configuration.maximumTransitions else {
@@ -148,6 +150,14 @@ extension Planning {
     private func isNear(_ deadline: Date?) -> Bool {
         guard let deadline else { return false }
         return self.now >= deadline.addingTimeInterval(-self.configuration.holdMarginSeconds)
+    }
+
+    /// Whether a move that cannot go to a fresh node gains anything: from one announced node to another it would be
+    /// followed by the move back, again and again, unless only the one it leaves is about to be killed.
+    private func isBetterOff(on candidate: Candidate, _ wish: MoveWish) -> Bool {
+        if wish.isUrgent || (candidate.rank ?? .leaving) < wish.rank { return true }
+        let there = candidate.node.flatMap { self.facts.assessments[$0]?.deadline }
+        return self.isNear(wish.deadline) && !self.isNear(there)
     }
 
     /// Whether the primary goes to a less good node rather than waiting for a better one.
