@@ -108,6 +108,8 @@ extension Supervisor {
 
     /// Stopped without a last record, so without a word about it: whoever takes the Lease decides as in a failover.
     private func giveBackAfterCrash() async {
+        // A backend may outlive a postmaster that was killed.
+        if self.postmaster == nil { await self.volume.killPostgres(postmaster: nil) }
         await self.giveBackFence(shutdownLSN: nil)
     }
 

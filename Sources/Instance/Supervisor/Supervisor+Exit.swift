@@ -15,6 +15,12 @@ extension Supervisor {
 
     func postmasterEnded(_ exit: ProcessExit) async {
         guard let postmaster = self.postmaster else { return }
+        if let lost = self.lostReign {
+            // Before another may be started here.
+            self.lostReign = nil
+            await self.volume.killPostgres(postmaster: nil)
+            self.releasePromises(of: lost)
+        }
         self.localConnection?.close()
         self.localConnection = nil
         self.postmaster = nil

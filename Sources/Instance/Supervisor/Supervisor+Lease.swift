@@ -251,10 +251,13 @@ extension Supervisor {
 
     /// Stops writes at once, without waiting for a turn.
     func fenceNow() async {
+        self.lostReign = self.fence ?? self.lostReign
         self.endReign()
         if let postmaster = self.postmaster, postmaster.isPrimary {
             self.counters.fences += 1
             await self.processes.signal(postmaster.process, 3)
+        } else {
+            await self.releaseLostReign()
         }
         self.kicks.kick()
         self.publish()
@@ -267,8 +270,20 @@ extension Supervisor {
 
     /// The fence is lost, and PostgreSQL is stopped.
     func loseFence() async {
+        self.lostReign = self.fence ?? self.lostReign
         self.endReign()
         await self.watchdog.clear()
+        await self.releaseLostReign()
+    }
+
+    /// Gives back the promises of a reign that was lost: whoever comes next need not wait for their lapse.
+    ///
+    /// Only once nothing of PostgreSQL is left: a backend may outlive a postmaster that was killed.
+    func releaseLostReign() async {
+        guard let lost = self.lostReign, self.postmaster?.isPrimary != true else { return }
+        self.lostReign = nil
+        if self.postmaster == nil { await self.volume.killPostgres(postmaster: nil) }
+        self.releasePromises(of: lost)
     }
 
     /// Gives Lease and promises back; PostgreSQL must have stopped accepting writes.

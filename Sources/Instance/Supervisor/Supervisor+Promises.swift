@@ -141,8 +141,8 @@ extension Supervisor {
 
     // MARK: Going on after a restart
 
-    /// One that was primary asks for promises again before PostgreSQL runs, from those it remembers: without the API
-    /// they are all it has.
+    /// One that was primary asks for promises again, from those it remembers, while the API is silent: they are all it
+    /// has. While the API answers it does not, because asks are a sign of life, and it is for the operator to decide.
     func arrangeCourting() {
         let own = self.disk.ownTerm
         let status = self.cluster?.status
@@ -156,7 +156,11 @@ extension Supervisor {
             self.fence = nil
             return
         }
-        guard mayGoOn, self.postmaster?.isPrimary != true, let membership = self.disk.membership,
+        let now = BootTime.now
+        let hasHeardNothing = self.cluster == nil || self.leaseObservation == nil
+        let isAPISilent =
+            hasHeardNothing ? now >= self.startedAt + .seconds(3) : self.apiSilentUntil.map { now < $0 } ?? false
+        guard mayGoOn, isAPISilent, self.postmaster?.isPrimary != true, let membership = self.disk.membership,
             !membership.others(than: self.configuration.instance).isEmpty
         else { return }
         self.beginReign(term: own, membership: membership, lease: nil)

@@ -65,7 +65,11 @@ package actor Supervisor {
     var leaseObservation: LeaseObservation?
     /// The API did not answer when the Lease was to be taken.
     var leaseUnknownUntil: BootTime?
+    /// It has just not answered.
+    var apiSilentUntil: BootTime?
     var fence: Reign?
+    /// Lost while PostgreSQL still ran: its promises are given back once it has stopped.
+    var lostReign: Reign?
     var nextReign: UInt64 = 1
     /// The asks of all reigns have numbers of one series.
     var lastLedger: PromiseLedger?
@@ -284,6 +288,7 @@ package actor Supervisor {
             } catch let error as DirectoryError {
                 // For now nothing is known about the Lease, and without it there is a standby to start.
                 self.leaseUnknownUntil = .now + .seconds(1)
+                if error.code == .unreachable { self.apiSilentUntil = .now + .seconds(1) }
                 throw error
             }
         case .initialize(let term):
