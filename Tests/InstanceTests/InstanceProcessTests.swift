@@ -169,6 +169,20 @@ struct InstanceProcessTests {
     }
 
     @Test
+    func locksOfAnEarlierPodDoNotKeepPostgresFromStarting() async throws {
+        try await TestCluster.running { cluster in
+            try await cluster.bootstrap()
+            cluster.kill("db-1")
+            // Numbers begin anew in each pod: the supervisor's first children, such as the watchdog, have these again.
+            for path in ["pgdata/postmaster.pid", "run/.s.PGSQL.\(InstancePorts.postgres).lock"] {
+                try Data("2\n".utf8).write(to: URL(fileURLWithPath: "\(cluster.volume("db-1"))/\(path)"))
+            }
+            try cluster.start("db-1")
+            try await cluster.wait("db-1", "primary again") { $0.role == .primary && $0.state == .running }
+        }
+    }
+
+    @Test
     func theWatchdogStopsPostgresWhenTheSupervisorIsFrozen() async throws {
         try await TestCluster.running(leaseSeconds: 6) { cluster in
             try await cluster.bootstrap()

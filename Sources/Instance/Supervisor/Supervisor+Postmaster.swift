@@ -165,6 +165,8 @@ extension Supervisor {
         try await self.volume.remove(layout.data + "/recovery.signal")
         // This supervisor is alone on the volume and has no postmaster, so the number in there is somebody else's.
         try await self.volume.remove(layout.data + "/postmaster.pid")
+        // And in this one. PostgreSQL would refuse to start as long as any process of the pod has that number.
+        try await self.volume.remove("\(layout.sockets)/.s.PGSQL.\(self.configuration.postgresPort).lock")
         if !asPrimary { await self.watchdog.clear() }
         self.state = .starting
         let program = Processes.Program(
