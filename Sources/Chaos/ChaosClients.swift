@@ -11,6 +11,8 @@ final class ChaosClients: Sendable {
     private let site: ChaosSite
     private let clusters: [ChaosCluster]
     private let local = Lock<[String: ChildProcess]>([:])
+    /// Looked up before the first fault, which may be the end of the API server.
+    private let connections = Lock<[String: PostgresConfiguration]>([:])
 
     /// How many clients of each cluster are on the host.
     private static let writers = 2
@@ -33,6 +35,7 @@ final class ChaosClients: Sendable {
                 return true
             }
             let connection = try await cluster.connection()
+            self.connections.withLock { $0[cluster.name] = connection }
             logins.append(
                 LocalClients.Login(
                     cluster: cluster.name,
@@ -55,7 +58,7 @@ final class ChaosClients: Sendable {
     func run() async throws {
         try await withThrowingDiscardingTaskGroup { group in
             for cluster in self.clusters {
-                let connection = try await cluster.connection()
+                guard let connection = self.connections.withLock({ $0[cluster.name] }) else { continue }
                 for number in 1...Self.writers {
                     let name = "host-\(number)"
                     let client = try ChaosClient(
@@ -69,6 +72,15 @@ final class ChaosClients: Sendable {
                 }
             }
             group.addTask { await self.keepLocalClients() }
+        }
+    }
+
+    /// Waits until something was acknowledged in every cluster: a check of nothing would find nothing.
+    func waitForWrites() async throws {
+        for cluster in self.clusters {
+            try await self.site.eventually("cluster \(cluster.name) acknowledges writes", within: .seconds(60)) {
+                try cluster.readRecords().count >= 20
+            }
         }
     }
 

@@ -64,6 +64,7 @@ public final class ChaosRun: Sendable {
         var report = ChaosReport(seed: self.options.seed)
         let stuck = try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await clients.run() }
+            try await clients.waitForWrites()
             let stuck = await self.injectFaults(kinds)
             // What was written last is acknowledged, or not, in peace.
             try await Task.sleep(for: .seconds(2))
@@ -127,11 +128,8 @@ public final class ChaosRun: Sendable {
             try await self.site.eventually("the clusters are whole", within: Self.settlingLimit) {
                 for cluster in self.clusters {
                     guard try await cluster.isWhole() else { return false }
-                    let connection = try await cluster.connection()
-                    let rows = try await PostgresConnection.withConnection(connection, eventLoop: self.site.eventLoop) {
-                        try await $0.query("SELECT pg_is_in_recovery() AS standby", timeout: .seconds(5))
-                    }
-                    guard rows.first?["standby"] == "f" else { return false }
+                    // Whole is who commits, not who says so.
+                    try await self.commit(to: cluster)
                 }
                 return true
             }
@@ -146,6 +144,17 @@ public final class ChaosRun: Sendable {
             }
             self.tell(text)
             return text
+        }
+    }
+
+    private func commit(to cluster: ChaosCluster) async throws {
+        let connection = try await cluster.connection()
+        _ = try await PostgresConnection.withConnection(connection, eventLoop: self.site.eventLoop) {
+            try await $0.query(
+                "INSERT INTO chaos VALUES ('settling', $1)",
+                [String(ChaosClient.now)],
+                timeout: .seconds(5)
+            )
         }
     }
 
@@ -164,6 +173,7 @@ public final class ChaosRun: Sendable {
             present = try await cluster.present()
             return true
         }
+        if records.isEmpty { report.violations.append("\(cluster.name): nothing was ever acknowledged") }
         let check = HistoryCheck(records: records, present: present, guarantee: cluster.guarantee)
         report.acknowledged += check.acknowledged
         report.lost += check.lost

@@ -32,7 +32,7 @@ struct ChaosCommand: AsyncParsableCommand {
         parsing: .upToNextOption,
         help: "One cluster for each: \(ChaosOptions.Replication.allCases.map(\.rawValue).joined(separator: ", "))."
     )
-    var clusters = [ChaosOptions.Replication.asynchronous.rawValue]
+    var clusters = [ChaosOptions.Replication.required.rawValue]
 
     @Option(help: "Where logs go; a temporary directory, removed when all went well, when not given.")
     var logs: String?
