@@ -70,9 +70,12 @@ extension JoinVerdict {
             self = .clone
             return
         }
+        // A number that both have must be the same promotion's. One that has died before it took note of its promotion
+        // has a timeline that nobody can tell from another of that number.
         let theirs = Self.byTimeline(primary.promotions)
-        for (timeline, mine) in Self.byTimeline(position.promotions) {
-            if let other = theirs[timeline], other != mine {
+        let mine = Self.byTimeline(position.promotions)
+        for timeline in Set(mine.keys).union([position.timeline]) where primary.history.contains(timeline) {
+            guard let own = mine[timeline], own == theirs[timeline] else {
                 self = .clone
                 return
             }

@@ -117,6 +117,58 @@ struct MoveTests {
         #expect(result.status.lastInstanceNumber == 4)
     }
 
+    @Test("One that cannot come back is replaced, and leaves when the others are complete without it")
+    func stuckReplica() throws {
+        var facts = makeCluster()
+        let long = testNow.addingTimeInterval(-3600)
+        facts.pods["orders-3"]?.node = nil
+        facts.pods["orders-3"]?.isReady = false
+        facts.pods["orders-3"]?.isUnschedulable = true
+        facts.pods["orders-3"]?.notReadySince = long
+        let added = ClusterPlanner().plan(facts, now: testNow)
+        #expect(added.status.joining == ["orders-4"])
+        facts.status = added.status
+        #expect(ClusterPlanner().plan(facts, now: testNow).decision == nil)
+
+        var stuck = facts
+        stuck.pods["orders-4"] = facts.pods["orders-3"]
+        stuck.pods["orders-4"]?.instance = "orders-4"
+        #expect(ClusterPlanner().plan(stuck, now: testNow).status.joining.isEmpty)
+
+        facts.status.joining = []
+        facts.status.members.append("orders-4")
+        facts.pods["orders-4"] = facts.pods["orders-2"]
+        facts.pods["orders-4"]?.instance = "orders-4"
+        facts.pods["orders-4"]?.uid = "uid-4"
+        facts.volumes["orders-4"] = VolumeFacts(instance: "orders-4", uid: "pvc-4")
+        #expect(ClusterPlanner().plan(facts, now: testNow).status.members == ["orders-1", "orders-2", "orders-4"])
+    }
+
+    @Test("Nobody leaves while the primary may be lost: the one too many may be needed")
+    func noRemovalWithoutPrimary() {
+        var facts = makeCluster()
+        facts.spec.instances = 2
+        #expect(ClusterPlanner().plan(facts, now: testNow).status.members.count == 2)
+        facts.reports["orders-1"] = nil
+        #expect(ClusterPlanner().plan(facts, now: testNow).status.members.count == 3)
+    }
+
+    @Test("One that joins gives up a place that the primary cannot do without")
+    func joiningInTheWay() {
+        var facts = makeCluster()
+        facts.status.members = ["orders-1", "orders-2"]
+        facts.status.joining = ["orders-3"]
+        facts.pods["orders-3"]?.node = "node-a"
+        #expect(ClusterPlanner().plan(facts, now: testNow).status.members.count == 3)
+        facts.pods["orders-1"]?.node = nil
+        facts.pods["orders-1"]?.isReady = false
+        facts.pods["orders-1"]?.isUnschedulable = true
+        facts.reports["orders-1"] = nil
+        let plan = ClusterPlanner().plan(facts, now: testNow)
+        #expect(plan.status.joining.isEmpty)
+        #expect(plan.status.members.count == 2)
+    }
+
     @Test("A hold keeps the primary where it is until shortly before the deadline")
     func hold() {
         var facts = makeCluster()

@@ -54,6 +54,13 @@ struct HistoryTests {
     }
 
     @Test
+    func aTimelineWithoutItsPromotionIsNeverTrusted() {
+        // Promoted, and killed before it had written that down.
+        #expect(self.verdict(timeline: 2, end: 500, [Self.one]) == .clone)
+        #expect(self.verdict(timeline: 1, end: 400, []) == .clone)
+    }
+
+    @Test
     func anAdoptedTermIsNoOtherHistory() {
         let adopted = PersistentState.Promotion(term: 3, timeline: 2, switchLSN: 0)
         #expect(self.verdict(timeline: 2, end: 600, [Self.one, Self.two, adopted]) == .follow)

@@ -24,6 +24,13 @@ extension Planning {
         }
         guard self.facts.problems.isEmpty else { return }
         if self.isReplicaHeldByCount { self.needsExtraInstance = true }
+        // One that has never joined has nothing that others lack: another one takes its place.
+        if let stuck = self.status.joining.first(where: { self.isStuck($0) || self.isInTheWay($0) }) {
+            self.decide(PlannedEvent(warning: "InstanceStuck", "\(stuck) cannot join and is replaced")) { status in
+                status.joining.removeAll { $0 == stuck }
+            }
+            return
+        }
         if let lost = self.status.members.first(where: { $0 != primary && self.hasLostVolume($0) }) {
             self.decide(PlannedEvent(warning: "VolumeLost", "\(lost) has lost its volume and is replaced")) { status in
                 status.members.removeAll { $0 == lost }
@@ -40,7 +47,8 @@ extension Planning {
                 status.joining.append(contentsOf: names)
                 status.lastInstanceNumber = numbers.upperBound - 1
             }
-        } else if count > wanted, let leaving = self.nextToLeave {
+        } else if count > wanted, self.facts.isPrimaryServing, let leaving = self.nextToLeave {
+            // Not while the primary may be lost: the one too many may be the one that takes over.
             self.decide(PlannedEvent("InstanceRemoved", "\(leaving) is one more than needed")) { status in
                 status.members.removeAll { $0 == leaving }
                 status.joining.removeAll { $0 == leaving }
@@ -59,8 +67,12 @@ extension Planning {
     }
 
     private var wantedInstances: Int {
-        let isOneStuck = self.status.members.contains { self.isStuck($0) }
-        return self.facts.spec.instances + (self.needsExtraInstance || isOneStuck ? 1 : 0)
+        // One more for one that is stuck, until as many as are wanted are well without it; then it is the one too many.
+        let members = self.status.members
+        let isOneMissing =
+            members.contains { self.isStuck($0) }
+            && members.count { self.facts.pods[$0]?.isReady == true } < self.facts.spec.instances
+        return self.facts.spec.instances + (self.needsExtraInstance || isOneMissing ? 1 : 0)
     }
 
     /// Whether an instance cannot come back where its volume is, for as long as one waits for a fresh node.
@@ -70,6 +82,15 @@ extension Planning {
         }
         guard self.now >= since.addingTimeInterval(self.facts.spec.freshNodeWait.seconds) else { return false }
         return pod.isUnschedulable || (pod.node != nil && self.facts.rank(ofNode: pod.node) == .leaving)
+    }
+
+    /// Whether an instance sits where the primary could live, which finds no other place: and without a primary it
+    /// cannot even join.
+    private func isInTheWay(_ instance: String) -> Bool {
+        guard let primary = self.status.primary, self.facts.pods[primary]?.isUnschedulable == true,
+            let volume = self.facts.volumes[primary], let node = self.facts.pods[instance]?.node
+        else { return false }
+        return volume.isReachable(fromNode: node, zone: self.facts.zone(ofNode: node))
     }
 
     private func hasJoined(_ instance: String) -> Bool {

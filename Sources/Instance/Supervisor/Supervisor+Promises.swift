@@ -141,9 +141,9 @@ extension Supervisor {
 
     // MARK: Going on after a restart
 
-    /// One that was primary asks for promises again, from those it remembers, while the API is silent: they are all it
+/// One that was primary asks for promises again, from those it remembers, while the API is silent: they are all it
     /// has. While the API answers it does not, because asks are a sign of life, and it is for the operator to decide.
-    func arrangeCourting() {
+    func arrangeCourting() async {
         let own = self.disk.ownTerm
         let status = self.cluster?.status
         let isChosen =
@@ -151,6 +151,14 @@ extension Supervisor {
         let mayGoOn =
             isChosen && own == self.disk.highestTerm && self.disk.mayGoOn(in: own) && !self.isTerminating
         if let fence = self.fence {
+            if fence.lease != nil, !fence.isEnding, self.postmaster?.isPrimary != true, !self.isPromoting,
+                self.disk.highestTerm > fence.term
+            {
+                // PostgreSQL is gone and another term has begun: who went on to renew the Lease would keep it from its
+                // primary for ever.
+                await self.giveBackFence(shutdownLSN: nil)
+                return
+            }
             guard fence.lease == nil, !fence.isEnding, self.postmaster?.isPrimary != true, !mayGoOn else { return }
             self.releasePromises(of: fence)
             self.fence = nil

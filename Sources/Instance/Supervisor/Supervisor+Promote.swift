@@ -93,11 +93,12 @@ extension Supervisor {
         self.isPromoting = true
         defer { self.isPromoting = false }
         self.logger.notice("Promoting", metadata: ["term": "\(term)"])
+        // Whom it followed is over now, however this ends: a standby that comes up again must compare histories first.
+        self.upstream = nil
+        self.upstreamAddress = nil
         try await self.leaveRecovery(postmaster)
         let promotedAt = Self.milliseconds
         self.postmaster?.isPrimary = true
-        self.upstream = nil
-        self.upstreamAddress = nil
         self.facts = Facts(isInRecovery: false)
         self.preparation = nil
         self.preparedAt = nil

@@ -224,7 +224,7 @@ package actor Supervisor {
         while !self.hasFinished, !Task.isCancelled {
             if self.isTerminating, await self.continueTermination() { break }
             await self.fetchReport()
-            self.arrangeCourting()
+            await self.arrangeCourting()
             let action = await self.exclusively { () -> RoleAction in
                 if self.leftover != nil {
                     do {
