@@ -59,6 +59,7 @@ let package = Package(
         .executable(name: "drover-pooler", targets: ["drover-pooler"]),
         .executable(name: "drover-playground", targets: ["drover-playground"]),
         .executable(name: "kubectl-drover", targets: ["kubectl-drover"]),
+        .executable(name: "drover-simulate", targets: ["drover-simulate"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -183,6 +184,12 @@ let package = Package(
             ]
         ),
 
+        // Simulation: the pure parts against a modelled world; in no image.
+        library(
+            "Simulation",
+            ["ClusterPlanning", "Fence", "InstanceAPI", "KubernetesClient", "PostgresClusterAPI", "JSON"]
+        ),
+
         // Executables
         executable(
             "drover-operator",
@@ -195,6 +202,7 @@ let package = Package(
             "drover-instance",
             ["Instance", "KubernetesClient", "EventLoop", .argumentParser, .logging, .serviceLifecycle]
         ),
+        executable("drover-simulate", ["Simulation", .argumentParser]),
         executable("drover-pooler", ["Pooler", .argumentParser, .logging]),
         executable("kubectl-drover", ["CLI"]),
         executable(
@@ -255,6 +263,7 @@ let package = Package(
             "ClusterPlanningTests",
             ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]
         ),
+        tests("SimulationTests", ["Simulation"]),
         tests("CertificatesTests", ["Certificates", .x509, .asn1, .crypto]),
         tests(
             "OperatorTests",

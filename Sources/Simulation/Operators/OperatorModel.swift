@@ -1,0 +1,324 @@
+internal import ClusterPlanning
+internal import Fence
+internal import struct Foundation.Date
+internal import KubernetesClient
+internal import PostgresClusterAPI
+
+/// An operator: the planner, and around it what `ClusterReconciler` does, one write after the other.
+final class OperatorModel {
+    struct Stream {
+        var podUID: String
+        var number: Int
+        var heardAt: Int
+    }
+
+    struct CallEpoch: Hashable {
+        var startedAt: String?
+        var from: String?
+        var to: String?
+
+        init(_ status: PostgresClusterStatus) {
+            self.startedAt = status.transition?.startedAt?.rawValue
+            self.from = status.transition?.from
+            self.to = status.transition?.to
+        }
+    }
+
+    unowned let world: World
+    let name: String
+    let machine: Machine
+    var endpoint: Int { self.machine.endpoint }
+    var isAlive = true
+    /// It believes so; another one may believe the same.
+    var isLeader = false
+    var watcher: Watcher?
+    var isSynced = false
+    /// New with every life: what an earlier one has begun is not for this one.
+    var life = 0
+
+    // What the watches and the answers have brought.
+    var status = PostgresClusterStatus()
+    var statusVersion = 0
+    var lease: PrimaryLease?
+    var leaseVersion = 0
+    var leaseSince = BootTime(nanoseconds: 0)
+    var pods: [String: PodObject] = [:]
+    var goneVersions: [String: Int] = [:]
+    var claims: [String: ClaimObject] = [:]
+    var budgets: [PodRole: BudgetObject] = [:]
+    var nodes: [String: NodeObject] = [:]
+    var assessments: [String: NodeAssessment]?
+
+    // What is lost with the process.
+    var reports: [String: InstanceFacts] = [:]
+    var missingSince: Int?
+    var lastKnown: (term: Int64, position: LSN)?
+    var calls: [InstanceCall: CallState] = [:]
+    var attempts: [InstanceCall: Int] = [:]
+    var epoch: CallEpoch?
+    var resting: [String: Date] = [:]
+    var streams: [String: Stream] = [:]
+    var wantsNumbers = false
+    var isLooking = false
+    var isDirty = false
+    var isLookDue = false
+    var failures = 0
+    var looks = 0
+
+    static let planner = ClusterPlanner()
+    static let ranking = NodeRanking()
+
+    init(world: World, name: String, machine: Machine) {
+        self.world = world
+        self.name = name
+        self.machine = machine
+    }
+
+    func forget() {
+        self.watcher = nil
+    }
+
+    /// Does something in this life, later when the machine is suspended.
+    func run(_ action: @escaping () -> Void) {
+        let life = self.life
+        self.machine.run { [weak self] in
+            guard let self, self.isAlive, self.life == life else { return }
+            action()
+        }
+    }
+
+    func after(_ delay: Int, _ action: @escaping () -> Void) {
+        let life = self.life
+        self.world.after(delay) { [weak self] in
+            guard let self, self.isAlive, self.life == life else { return }
+            self.run(action)
+        }
+    }
+
+    // MARK: Life
+
+    func start() {
+        self.life += 1
+        self.isAlive = true
+        self.isSynced = false
+        self.pods = [:]
+        self.goneVersions = [:]
+        self.claims = [:]
+        self.budgets = [:]
+        self.nodes = [:]
+        self.statusVersion = 0
+        self.leaseVersion = 0
+        self.lease = nil
+        self.assessments = nil
+        self.forgetRuntime()
+        let watcher = Watcher(
+            endpoint: self.endpoint,
+            isInstance: false,
+            run: { [weak self] action in self?.run(action) },
+            changed: { [weak self] in self?.saw($0) },
+            listed: { [weak self] in self?.saw($0) }
+        )
+        self.watcher = watcher
+        self.world.watch(watcher)
+        self.listen()
+    }
+
+    func crash() {
+        self.isAlive = false
+        self.isLeader = false
+        self.watcher?.isEnded = true
+        self.life += 1
+        for process in self.world.processes { process.subscribers.removeAll { $0.operatorName == self.name } }
+    }
+
+    func lead(_ isLeader: Bool) {
+        guard isLeader != self.isLeader, self.isAlive else { return }
+        self.isLeader = isLeader
+        self.world.note(self.name, isLeader ? "believes to lead" : "leads no more")
+        self.forgetRuntime()
+        if isLeader { self.wake() }
+    }
+
+    private func forgetRuntime() {
+        self.reports = [:]
+        self.missingSince = nil
+        self.lastKnown = nil
+        self.calls = [:]
+        self.attempts = [:]
+        self.epoch = nil
+        self.resting = [:]
+        self.streams = [:]
+        self.isLooking = false
+        self.isDirty = false
+        self.isLookDue = false
+        self.looks += 1
+        self.failures = 0
+        for process in self.world.processes { process.subscribers.removeAll { $0.operatorName == self.name } }
+    }
+
+    // MARK: Watching
+
+    func saw(_ listing: Listing) {
+        self.isSynced = true
+        self.store(listing.status, version: listing.statusVersion)
+        self.store(listing.lease, version: listing.leaseVersion)
+        for pod in listing.pods { self.store(pod) }
+        for name in self.pods.keys where !listing.pods.contains(where: { $0.instance == name }) {
+            self.pods[name] = nil
+        }
+        for claim in listing.claims { self.claims[claim.facts.instance] = claim }
+        for name in self.claims.keys where !listing.claims.contains(where: { $0.facts.instance == name }) {
+            self.claims[name] = nil
+        }
+        for budget in listing.budgets { self.store(budget) }
+        self.nodes = [:]
+        for node in listing.nodes { self.nodes[node.facts.name] = node }
+        self.assessments = nil
+        self.wake()
+    }
+
+    func saw(_ change: Change) {
+        switch change {
+        case .status(let status, let version): self.store(status, version: version)
+        case .lease(let lease, let version): self.store(lease, version: version)
+        case .pod(let pod): self.store(pod)
+        case .podGone(let instance, let version):
+            guard let known = self.pods[instance], known.version < version else { return }
+            self.pods[instance] = nil
+            self.goneVersions[instance] = version
+        case .claim(let claim): self.claims[claim.facts.instance] = claim
+        case .claimGone(let instance, let version):
+            guard let known = self.claims[instance], known.version < version else { return }
+            self.claims[instance] = nil
+        case .budget(let budget): self.store(budget)
+        case .node(let node):
+            self.nodes[node.facts.name] = node
+            self.assessments = nil
+        case .nodeGone(let name, _):
+            self.nodes[name] = nil
+            self.assessments = nil
+        }
+        self.wake()
+    }
+
+    func store(_ status: PostgresClusterStatus, version: Int) {
+        guard version > self.statusVersion else { return }
+        self.status = status
+        self.statusVersion = version
+    }
+
+    func store(_ lease: PrimaryLease?, version: Int) {
+        guard version > self.leaseVersion else { return }
+        self.lease = lease
+        self.leaseVersion = version
+        self.leaseSince = self.machine.clock.boot(self.world.now)
+    }
+
+    func store(_ pod: PodObject) {
+        if let gone = self.goneVersions[pod.instance], pod.version <= gone { return }
+        if let known = self.pods[pod.instance], known.version >= pod.version { return }
+        self.pods[pod.instance] = pod
+    }
+
+    func store(_ budget: BudgetObject) {
+        if let known = self.budgets[budget.role], known.version >= budget.version { return }
+        self.budgets[budget.role] = budget
+    }
+
+    // MARK: Listening to instances
+
+    /// Ends streams that have been silent for long.
+    private func listen() {
+        self.after(2 * World.second) {
+            for (instance, stream) in self.streams.sorted(by: { $0.key < $1.key })
+            where self.world.now - stream.heardAt > 8 * World.second {
+                self.streamEnded(instance, number: stream.number)
+            }
+            self.listen()
+        }
+    }
+
+    func openStreams(_ watched: Set<String>) {
+        var wanted: [String: PodObject] = [:]
+        for instance in watched {
+            if let pod = self.pods[instance], pod.address != nil { wanted[instance] = pod }
+        }
+        for (instance, stream) in self.streams where wanted[instance]?.uid != stream.podUID {
+            self.streams[instance] = nil
+            self.reports[instance] = nil
+            self.world.processes.first { $0.podUID == stream.podUID }?.subscribers
+                .removeAll { $0.number == stream.number }
+        }
+        for (instance, pod) in wanted.sorted(by: { $0.key < $1.key }) where self.streams[instance] == nil {
+            let number = self.world.number()
+            self.streams[instance] = Stream(podUID: pod.uid, number: number, heardAt: self.world.now)
+            self.connect(pod, number: number)
+        }
+    }
+
+    private func connect(_ pod: PodObject, number: Int) {
+        guard let machine = self.world.machines.first(where: { $0.name == pod.node }) else { return }
+        self.world.ask(from: self.endpoint, to: machine.endpoint, timeout: 3 * World.second) {
+            (reply: @escaping (Bool) -> Void) in
+            guard let process = self.world.processes.first(where: { $0.isAlive && $0.podUID == pod.uid }) else {
+                return reply(false)
+            }
+            process.receive { process in
+                process.subscribers.append(
+                    InstanceModel.Subscriber(operatorName: self.name, number: number, newest: self.world.now)
+                )
+                reply(true)
+                process.publish(isForced: true)
+            }
+        } answered: { isConnected in
+            guard isConnected != true else { return }
+            self.run { self.streamEnded(pod.instance, number: number) }
+        }
+    }
+
+    func streamEnded(_ instance: String, number: Int) {
+        guard self.streams[instance]?.number == number else { return }
+        let delay = self.world.random.between(100, 1000) * World.millisecond
+        let hadReport = self.reports[instance] != nil
+        self.reports[instance] = nil
+        // The place stays taken for a while: that is the pause before the next try.
+        let podUID = self.streams[instance]?.podUID
+        self.after(delay) {
+            guard let stream = self.streams[instance], stream.number == number, stream.podUID == podUID else { return }
+            self.streams[instance] = nil
+            self.wake()
+        }
+        if hadReport { self.wake() }
+    }
+
+    /// The process at the other end has died: the connection is reset.
+    func connectionEnded(_ podUID: String) {
+        for (instance, stream) in self.streams where stream.podUID == podUID {
+            self.after(self.world.latency()) { self.streamEnded(instance, number: stream.number) }
+        }
+    }
+
+    func heard(_ report: InstanceFacts, from instance: String, number: Int) {
+        guard var stream = self.streams[instance], stream.number == number else { return }
+        stream.heardAt = self.world.now
+        self.streams[instance] = stream
+        let before = self.reports.updateValue(report, forKey: instance)
+        if report.role == .primary, let current = report.currentLSN {
+            let known = self.lastKnown.flatMap { $0.term == report.term ? $0.position : nil }
+            self.lastKnown = (report.term, max(current, known ?? current))
+        }
+        guard before != report else { return }
+        if self.wantsNumbers || before?.withoutPositions != report.withoutPositions { self.wake() }
+    }
+}
+
+extension InstanceFacts {
+    fileprivate var withoutPositions: InstanceFacts {
+        var copy = self
+        copy.receivedLSN = nil
+        copy.replayedLSN = nil
+        copy.currentLSN = nil
+        copy.lastAskAgo = nil
+        return copy
+    }
+}

@@ -1,0 +1,85 @@
+internal import ArgumentParser
+internal import Simulation
+
+/// Runs the rules of Drover against a simulated world, seed after seed.
+@main
+struct SimulateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drover-simulate",
+        abstract: "Run the planner and the fence in a simulated world, and look for broken rules.",
+        discussion: "Ends with 1 and the trace of the run when a rule was broken. See docs/simulation.md."
+    )
+
+    @Option(help: "The first seed.")
+    var from: UInt64 = 1
+
+    @Option(help: "How many seeds.")
+    var seeds: UInt64 = 1000
+
+    @Option(help: "How many at the same time.")
+    var jobs: Int = 2
+
+    @Option(help: "Keep in this file how far the run is, and go on from there.")
+    var progress: String?
+
+    @Option(help: "Run this one seed only.")
+    var seed: UInt64?
+
+    @Flag(help: "With --seed: print everything that happens.")
+    var trace = false
+
+    @Flag(help: "Go on after a broken rule, and print no traces.")
+    var keepGoing = false
+
+    @Option(help: "Break this rule on purpose.")
+    var mutation: String?
+
+    func validate() throws {
+        guard self.jobs >= 1, self.jobs <= 256 else { throw ValidationError("--jobs must be 1 to 256.") }
+        guard !self.from.addingReportingOverflow(self.seeds).overflow else {
+            throw ValidationError("There are not so many seeds.")
+        }
+        _ = try self.broken()
+    }
+
+    private func broken() throws -> Mutation? {
+        guard let name = self.mutation else { return nil }
+        guard let mutation = Mutation(rawValue: name) else {
+            let names = Mutation.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("There is no rule \(name) to break; there are \(names).")
+        }
+        return mutation
+    }
+
+    func run() async throws {
+        let mutation = try self.broken()
+        if let seed = self.seed {
+            let simulation = Simulation(seed: seed, mutation: mutation)
+            let outcome = self.trace ? simulation.run { print($0) } : simulation.run()
+            if let violation = outcome.violation { print("seed \(seed), step \(outcome.steps): \(violation)") }
+            try self.conclude(seeds: 1, steps: outcome.steps, violations: outcome.violation == nil ? 0 : 1)
+            return
+        }
+        var tally = try self.progress.map { try Tally(file: $0, first: self.from) } ?? Tally(first: self.from)
+        let end = self.from + self.seeds
+        while tally.next < end {
+            let outcomes = await Batch(first: tally.next, end: end, jobs: self.jobs, mutation: mutation).run()
+            for outcome in outcomes.sorted(by: { $0.seed < $1.seed }) { self.report(outcome, mutation) }
+            tally.add(outcomes)
+            if let progress { try tally.write(to: progress) }
+            if tally.violations > 0, !self.keepGoing { break }
+        }
+        try self.conclude(seeds: tally.next - self.from, steps: tally.steps, violations: tally.violations)
+    }
+
+    private func report(_ outcome: Simulation.Outcome, _ mutation: Mutation?) {
+        guard let violation = outcome.violation else { return }
+        if !self.keepGoing { _ = Simulation(seed: outcome.seed, mutation: mutation).run { print($0) } }
+        print("seed \(outcome.seed), step \(outcome.steps): \(violation)")
+    }
+
+    private func conclude(seeds: UInt64, steps: Int, violations: Int) throws {
+        print("\(seeds) seeds, \(steps) steps, \(violations) violations")
+        if violations > 0 { throw ExitCode(1) }
+    }
+}

@@ -1,0 +1,40 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Simulation
+
+/// How far a run is.
+struct Tally: Codable {
+    private var first: UInt64
+    /// The first seed that has not been run.
+    private(set) var next: UInt64
+    private(set) var steps = 0
+    private(set) var violations = 0
+
+    init(first: UInt64) {
+        self.first = first
+        self.next = first
+    }
+
+    /// Goes on where a file says, if there is one.
+    /// - Throws: when it is about another run, or cannot be read.
+    init(file: String, first: UInt64) throws {
+        guard FileManager.default.fileExists(atPath: file) else {
+            self.init(first: first)
+            return
+        }
+        self = try JSONDecoder().decode(Tally.self, from: Data(contentsOf: URL(filePath: file)))
+        guard self.first == first else {
+            throw ValidationError("\(file) is about a run from seed \(self.first): remove it, or name another file.")
+        }
+    }
+
+    mutating func add(_ outcomes: [Simulation.Outcome]) {
+        self.next += UInt64(outcomes.count)
+        self.steps += outcomes.reduce(0) { $0 + $1.steps }
+        self.violations += outcomes.count { $0.violation != nil }
+    }
+
+    func write(to file: String) throws {
+        try JSONEncoder().encode(self).write(to: URL(filePath: file), options: .atomic)
+    }
+}
