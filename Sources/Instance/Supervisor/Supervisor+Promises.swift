@@ -141,8 +141,9 @@ extension Supervisor {
 
     // MARK: Going on after a restart
 
-/// One that was primary asks for promises again, from those it remembers, while the API is silent: they are all it
-    /// has. While the API answers it does not, because asks are a sign of life, and it is for the operator to decide.
+    /// One that was primary asks for promises again while the API is silent, from those it remembers: they are all it has.
+    ///
+    /// While the API answers it does not: asks are a sign of life, and it is for the operator to decide.
     func arrangeCourting() async {
         let own = self.disk.ownTerm
         let status = self.cluster?.status
