@@ -33,7 +33,7 @@ struct ChaosCluster: Sendable {
                 ],
             ],
             "failover": ["maximumLagBytes": .int(Int64(Self.maximumLag))],
-            "maintenance": ["freshNodeWaitSeconds": 1],
+            "maintenance": ["freshNodeWaitSeconds": 15],
         ]
         if self.replication == .required {
             spec["replication"] = ["synchronous": ["mode": "Quorum", "count": 1, "durability": "Required"]]

@@ -233,8 +233,13 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
         while !Task.isCancelled, !self.shutdown.isSet {
             do {
                 try await registration.renewLease(owner: node)
-                if !isPublished {
+                // A node that was silent for too long is called unreachable until it says itself that it is not. What
+                // an earlier agent has said names another port.
+                let isKnown = isPublished ? try await registration.isSaidToBeReady() : false
+                if !isKnown {
                     try await registration.publishStatus(address: address, port: port, isReady: true)
+                }
+                if !isPublished {
                     isPublished = true
                     self.ready.set()
                     self.logger.info("node is ready", metadata: ["node.address": "\(address)"])

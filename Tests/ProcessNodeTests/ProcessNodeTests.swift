@@ -33,6 +33,26 @@ struct ProcessNodeTests {
         }
     }
 
+    @Test func nodeThatWasCalledUnreachableSaysThatItIsNot() async throws {
+        try await NodeFixture.run { fixture in
+            try await fixture.withNode(change: { $0.heartbeatInterval = .milliseconds(100) }) { _ in
+                let silent: JSONValue = [
+                    "status": ["conditions": [["type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"]]]
+                ]
+                _ = try await fixture.client.patchObject(
+                    Node.resourceType,
+                    "node-a",
+                    .strategic(silent),
+                    subresource: "status"
+                )
+                try await eventually {
+                    let node = try await fixture.client.get(Node.self, "node-a")
+                    return node.status?.conditions?.first { $0.type == "Ready" }?.status == "True"
+                }
+            }
+        }
+    }
+
     @Test func podRunsShowsItsLogAndEndsGracefully() async throws {
         try await NodeFixture.run { fixture in
             try await fixture.withNode { _ in

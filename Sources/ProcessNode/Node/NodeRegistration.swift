@@ -57,6 +57,12 @@ struct NodeRegistration: Sendable {
         }
     }
 
+    /// Whether the Node object says that the node is ready.
+    func isSaidToBeReady() async throws(KubernetesError) -> Bool {
+        let node = try await self.client.get(Node.self, self.configuration.name)
+        return node.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false
+    }
+
     /// Says where the node is, what it has, and whether it can take pods.
     func publishStatus(address: String, port: Int, isReady: Bool) async throws(KubernetesError) {
         let now = JSONValue.time(.now)
