@@ -133,6 +133,11 @@ struct MoveTests {
         var stuck = facts
         stuck.pods["orders-4"] = facts.pods["orders-3"]
         stuck.pods["orders-4"]?.instance = "orders-4"
+        // No volume ties it to a place, so another one would find none either.
+        #expect(ClusterPlanner().plan(stuck, now: testNow).status.joining == ["orders-4"])
+        stuck.volumes["orders-4"] = VolumeFacts(instance: "orders-4", uid: "pvc-4", isBound: false)
+        #expect(ClusterPlanner().plan(stuck, now: testNow).status.joining == ["orders-4"])
+        stuck.volumes["orders-4"] = VolumeFacts(instance: "orders-4", uid: "pvc-4", zones: ["zone-a"])
         #expect(ClusterPlanner().plan(stuck, now: testNow).status.joining.isEmpty)
 
         facts.status.joining = []

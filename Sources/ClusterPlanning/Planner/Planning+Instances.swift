@@ -25,7 +25,7 @@ extension Planning {
         guard self.facts.problems.isEmpty else { return }
         if self.isReplicaHeldByCount { self.needsExtraInstance = true }
         // One that has never joined has nothing that others lack: another one takes its place.
-        if let stuck = self.status.joining.first(where: { self.isStuck($0) || self.isInTheWay($0) }) {
+        if let stuck = self.status.joining.first(where: { self.cannotJoin($0) || self.isInTheWay($0) }) {
             self.decide(PlannedEvent(warning: "InstanceStuck", "\(stuck) cannot join and is replaced")) { status in
                 status.joining.removeAll { $0 == stuck }
             }
@@ -82,6 +82,17 @@ extension Planning {
         }
         guard self.now >= since.addingTimeInterval(self.facts.spec.freshNodeWait.seconds) else { return false }
         return pod.isUnschedulable || (pod.node != nil && self.facts.rank(ofNode: pod.node) == .leaving)
+    }
+
+    /// Whether one that is joining waits for a place that another one would not have to wait for.
+    ///
+    /// Without a volume that ties it to a place it can go anywhere, so another one could do no better; making one after
+    /// another would only leave volumes behind.
+    private func cannotJoin(_ instance: String) -> Bool {
+        guard self.isStuck(instance) else { return false }
+        if self.facts.pods[instance]?.node != nil { return true }
+        guard let volume = self.facts.volumes[instance], volume.isBound else { return false }
+        return volume.zones != nil || volume.nodes != nil
     }
 
     /// Whether an instance sits where the primary could live, which finds no other place: and without a primary it
