@@ -228,8 +228,8 @@ let package = Package(
         tests(
             "HTTPClientTests",
             [
-                "HTTPClient", "ScriptedServer", "Certificates", "EventLoop", .hummingbird, .hummingbirdHTTP2,
-                .hummingbirdTLS, .nioCore, .nioSSL,
+                "HTTPClient", "PodProgram", "ScriptedServer", "Certificates", "EventLoop", .hummingbird,
+                .hummingbirdHTTP2, .hummingbirdTLS, .nioCore, .nioSSL,
             ]
         ),
         tests("PostgresClientTests", ["PostgresClient", "Workload", "EventLoop"]),

@@ -6,6 +6,7 @@ import HummingbirdTLS
 import Logging
 import NIOCore
 import NIOSSL
+import PodProgram
 
 /// A certificate authority and a server that shows a certificate of it.
 struct TLSServer: Sendable {
@@ -68,9 +69,10 @@ struct TLSServer: Sendable {
             onServerRunning: { channel in continuation.yield(channel.localAddress?.port ?? 0) },
             logger: logger
         )
-        return try await withThrowingTaskGroup(of: R?.self) { group in
+        return try await withThrowingTaskGroup(of: R?.self) { [logger] group in
             group.addTask {
-                try await application.run()
+                // Cancelled itself, it would drop connections that have just been accepted, which traps.
+                try await ServerRun.untilCancelled(application, logger: logger)
                 return nil
             }
             group.addTask {
