@@ -53,6 +53,28 @@ struct ProcessNodeTests {
         }
     }
 
+    @Test func podThatWasCalledUnreadySaysThatItIsReady() async throws {
+        try await NodeFixture.run { fixture in
+            try await fixture.withNode { _ in
+                try await fixture.createPod("p", script: Self.forever)
+                let isReady = { (pod: JSONValue?) in
+                    pod?["status"]?["conditions"]?.arrayValue?
+                        .contains { $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True" } ?? false
+                }
+                try await eventually { isReady(try await fixture.pod("p")) }
+                let unready: JSONValue = ["status": ["conditions": [["type": "Ready", "status": "False"]]]]
+                _ = try await fixture.client.patchObject(
+                    Pod.resourceType,
+                    "p",
+                    namespace: "default",
+                    .strategic(unready),
+                    subresource: "status"
+                )
+                try await eventually { isReady(try await fixture.pod("p")) }
+            }
+        }
+    }
+
     @Test func podRunsShowsItsLogAndEndsGracefully() async throws {
         try await NodeFixture.run { fixture in
             try await fixture.withNode { _ in

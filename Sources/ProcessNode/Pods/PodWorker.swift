@@ -80,9 +80,21 @@ actor PodWorker {
             pod.metadata.labels != self.pod.metadata.labels || pod.metadata.annotations != self.pod.metadata.annotations
         self.pod.metadata = pod.metadata
         if labelsChanged, self.hasVolumes { self.refreshVolumes() }
+        // A node that was silent for too long comes back to pods that others have called unready.
+        if let published = self.publishedStatus, let said = pod.status,
+            Self.readiness(said) != Self.readiness(published)
+        {
+            self.pod.status = said
+            self.publishedStatus = nil
+            self.statusNeedsUpdate()
+        }
         if pod.metadata.deletionTimestamp != nil {
             self.end(.deleted, after: pod.gracePeriod)
         }
+    }
+
+    private static func readiness(_ status: JSONValue) -> String? {
+        status["conditions"]?.arrayValue?.first { $0["type"]?.stringValue == "Ready" }?["status"]?.stringValue
     }
 
     /// Ends the pod: SIGTERM now, SIGKILL after `grace`.
