@@ -37,6 +37,7 @@ extension InstanceModel {
         self.watchdogDeadline = nil
         guard let postmaster = self.postmaster else { return }
         self.note("watchdog stops PostgreSQL")
+        postmaster.isQuitting = true
         // SIGQUIT, and SIGKILL when that does not help within a second.
         let patience = self.world.random.chance(0.8) ? self.world.random.between(1, 30) : 1000
         self.world.after(patience * World.millisecond) { [world = self.world] in

@@ -12,6 +12,8 @@ final class Postmaster {
     /// Told to stop: no more commits.
     var isStopping = false
     var isAlive = true
+    /// SIGQUIT was sent: what is not up yet will not be.
+    var isQuitting = false
     var isAccepting = false
     /// The term it accepts writes in, as far as its supervisor knew when it began.
     var term = 0

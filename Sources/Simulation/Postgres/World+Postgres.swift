@@ -53,7 +53,9 @@ extension World {
     }
 
     func beginAccepting(_ postmaster: Postmaster) {
-        guard !postmaster.isAccepting, postmaster.isAlive, !postmaster.isStopping else { return }
+        guard !postmaster.isAccepting, postmaster.isAlive, !postmaster.isStopping, !postmaster.isQuitting else {
+            return
+        }
         postmaster.isAccepting = true
         self.history.accepting.append(postmaster)
         self.checkAcceptance(of: postmaster)

@@ -122,7 +122,7 @@ extension World {
             self.later(1000, 12_000) { self.powerOn(machine) }
         default:
             // Not more than there can be.
-            guard self.machines.count < Network.capacity - 4 else { return }
+            guard self.machines.count(where: \.isGone) < 8 else { return }
             // A disk that goes with its machine may take the only data along.
             guard !self.scenario.hasLocalVolumes else { return }
             self.note("FAULT", "\(machine.name): gone for ever")

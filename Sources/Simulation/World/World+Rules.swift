@@ -34,7 +34,10 @@ extension World {
                     + "term \(self.history.newestTerm)"
             )
         }
-        if let process = self.process(of: postmaster), self.lateTakers.contains(process.holder(term)), !wasAccepting {
+        if let process = self.process(of: postmaster), self.lateTakers.contains(process.holder(term)), !wasAccepting,
+            // Who goes on in a term that was its own has not come late.
+            self.history.newestTerm != term
+        {
             return self.violate(
                 "\(postmaster.instance) took the Lease in term \(term) when that was over, and became primary"
             )
