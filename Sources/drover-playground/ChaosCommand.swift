@@ -67,14 +67,20 @@ struct ChaosCommand: AsyncParsableCommand {
         options.faults = self.faults
         if !self.kinds.isEmpty { options.kinds = self.kinds }
         Console.print("seed \(seed); logs in \(directory)")
+        let ready = options
+        let keepsLogs = self.logs != nil
+        try await TerminationSignal.run { try await Self.run(ready, keepsLogs: keepsLogs) }
+    }
+
+    private static func run(_ options: ChaosOptions, keepsLogs: Bool) async throws {
         let report = try await ChaosRun.run(options)
         for violation in report.violations { Console.print("BROKEN  \(violation)") }
-        if report.violations.isEmpty, self.logs == nil {
-            try? FileManager.default.removeItem(atPath: directory)
+        if report.violations.isEmpty, !keepsLogs {
+            try? FileManager.default.removeItem(atPath: options.directory)
         } else {
-            Console.print("logs: \(directory)")
+            Console.print("logs: \(options.directory)")
         }
-        print(String(decoding: report.json.serializedBytes(), as: UTF8.self))
+        Console.print(String(decoding: report.json.serializedBytes(), as: UTF8.self))
         if !report.violations.isEmpty { throw ExitCode(1) }
     }
 
