@@ -25,7 +25,10 @@ public struct ProcessNodeConfiguration: Sendable {
     /// Whether connections to the addresses of Services are passed on here.
     public var forwardsServices = true
     /// Which Service addresses are served: those in one of these ranges.
-    public var serviceRanges = ["127.0.0.0/8"]
+    public var serviceRanges = Self.loopbackServiceRanges
+
+    /// Where Services are when nodes have loopback addresses.
+    public static let loopbackServiceRanges = ["127.0.0.0/8"]
 
     /// Makes a configuration with the defaults.
     public init(name: String, zone: String, dataDirectory: String) {

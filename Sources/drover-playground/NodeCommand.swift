@@ -32,6 +32,9 @@ struct NodeCommand: AsyncParsableCommand {
     @Option(help: "With --network namespace: addresses of Services that are passed on, such as 10.96.0.0/12.")
     var serviceRange: [String] = []
 
+    @Flag(inversion: .prefixedNo, help: "Pass connections to Services on; without it `services` must.")
+    var forwardServices = true
+
     @Option(help: "Where volumes and pods are kept; nodes that can reach each other's volumes share it.")
     var data = "playground-data"
 
@@ -96,6 +99,7 @@ struct NodeCommand: AsyncParsableCommand {
         configuration.executables = self.executables ?? PlaygroundOptions.executablesOfThisProcess
         configuration.podCIDR = self.podCIDR
         configuration.limitsVolumes = self.limitVolumes
+        configuration.forwardsServices = self.forwardServices
         configuration.heartbeatInterval = .seconds(self.heartbeat)
         configuration.shutdownGrace = .seconds(self.shutdownGrace)
         if let kubeletVersion { configuration.kubeletVersion = kubeletVersion }

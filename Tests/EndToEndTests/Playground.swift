@@ -92,7 +92,12 @@ final class Playground: Sendable {
             "drover-playground", "node", "--name", name, "--zone", zone, "--kubeconfig", self.kubeconfig,
             "--data", "\(self.directory)/data", "--executables", Self.executables,
         ]
-        if let networkID { arguments += ["--network", "namespace", "--network-id", networkID, "--heartbeat", "3"] }
+        if let networkID {
+            arguments += ["--network", "namespace", "--network-id", networkID, "--heartbeat", "3"]
+        } else {
+            // With loopback addresses one process serves a Service for all: it must be none that a test stops.
+            arguments += ["--no-forward-services"]
+        }
         let process = try await self.start(arguments, log: name)
         self.nodeProcesses.withLock { $0[name] = process.pid }
         self.nodeNames.withLock { $0.append(name) }
@@ -103,11 +108,11 @@ final class Playground: Sendable {
         return process
     }
 
-    /// Lets this host reach Services, which nodes in namespaces pass on for themselves only.
+    /// Lets this host reach Services; with loopback addresses, also the nodes.
     fileprivate func startServices() async throws {
-        guard let networkID else { return }
         _ = try await self.start(
-            ["drover-playground", "services", "--kubeconfig", self.kubeconfig, "--network-id", networkID],
+            ["drover-playground", "services", "--kubeconfig", self.kubeconfig]
+                + (self.networkID.map { ["--network-id", $0] } ?? []),
             log: "services"
         )
     }
@@ -149,10 +154,16 @@ final class Playground: Sendable {
                 try await Task.sleep(for: .seconds(20))
                 await process.signal(SIGKILL)
             }
-            _ = await process.wait()
+            let status = await process.wait()
             killer.cancel()
+            // None of ours may end by a trap, nor have to be killed, whatever the test was about.
+            if case .signalled(let signal) = status, !Self.expectedSignals.contains(signal) {
+                Issue.record("process \(process.pid) ended by signal \(signal)")
+            }
         }
     }
+
+    private static let expectedSignals = [SIGKILL, SIGTERM]
 
     fileprivate func removeObjects() async {
         try? await self.client.delete(Namespace.self, self.namespace)

@@ -113,6 +113,8 @@ extension Supervisor {
             walSwitchLSN: LSN(rawValue: switchLSN)
         )
         self.state = .running
+        // Whatever it could not do as a replica.
+        self.problem = nil
         self.counters.promotions += 1
         self.checkpointIsDue = true
         self.settingsAreDue = true
