@@ -242,15 +242,25 @@ package actor Pooler {
 
     private func reload() async {
         guard let process = self.process, let target = self.machine.target else { return }
-        do {
-            try self.writeSettings(target)
-            try await self.console.command("RELOAD", timeout: .seconds(2))
-        } catch {
-            guard self.process == process else { return }
-            self.logger.error("PgBouncer cannot be reloaded and is started anew", metadata: ["error": "\(error)"])
-            await self.processes.signal(process, 9)
+        // A console that is slow for once is no reason to drop every client.
+        for attempt in 1...Self.reloadAttempts {
+            do {
+                try self.writeSettings(target)
+                try await self.console.command("RELOAD", timeout: .seconds(2))
+                return
+            } catch {
+                guard self.process == process else { return }
+                self.logger.warning(
+                    "PgBouncer cannot be reloaded",
+                    metadata: ["error": "\(error)", "attempt": "\(attempt)"]
+                )
+            }
         }
+        self.logger.error("PgBouncer cannot be reloaded and is started anew")
+        await self.processes.signal(process, 9)
     }
+
+    private static let reloadAttempts = 3
 
     func writeSettings(_ target: PoolerTarget) throws {
         let settings = BouncerSettings(

@@ -200,7 +200,9 @@ final class Playground: Sendable {
     ) async throws {
         let deadline = ContinuousClock.now + limit
         var last: (any Error)?
-        while ContinuousClock.now < deadline {
+        var isLate = false
+        while !isLate {
+            isLate = ContinuousClock.now >= deadline
             do {
                 if try await condition() { return }
             } catch let error as CancellationError {

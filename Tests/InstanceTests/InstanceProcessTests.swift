@@ -355,12 +355,13 @@ extension TestCluster {
         _ condition: () async throws -> Bool
     ) async throws {
         let deadline = ContinuousClock.now + .seconds(seconds)
-        while ContinuousClock.now < deadline {
-            if try await condition() { return }
+        while try await !condition() {
+            guard ContinuousClock.now < deadline else {
+                Issue.record("waited in vain for \(what)", sourceLocation: sourceLocation)
+                throw CancellationError()
+            }
             try await Task.sleep(for: .milliseconds(30))
         }
-        Issue.record("waited in vain for \(what)", sourceLocation: sourceLocation)
-        throw CancellationError()
     }
 
     func waitForCount(_ instance: String, _ count: Int, sourceLocation: SourceLocation = #_sourceLocation) async throws

@@ -280,7 +280,9 @@ final class TestCluster: @unchecked Sendable {
     ) async throws -> InstanceStatus {
         let deadline = ContinuousClock.now + .seconds(seconds)
         var last: InstanceStatus?
-        while ContinuousClock.now < deadline {
+        var isLate = false
+        while !isLate {
+            isLate = ContinuousClock.now >= deadline
             if let status = await self.status(instance) {
                 last = status
                 if condition(status) { return status }
