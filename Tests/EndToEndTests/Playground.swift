@@ -23,6 +23,8 @@ final class Playground: Sendable {
     let suffix: String
     /// The network of namespaces that the nodes live in; nil with loopback addresses.
     let networkID: String?
+    /// Where a control plane that is not embedded has its Services.
+    private let serviceRanges = Lock<[String]>([])
     private let processes = Lock<[ChildProcess]>([])
     private let nodeNames = Lock<[String]>([])
     private let nodeProcesses = Lock<[String: Int32]>([:])
@@ -94,6 +96,7 @@ final class Playground: Sendable {
         ]
         if let networkID {
             arguments += ["--network", "namespace", "--network-id", networkID, "--heartbeat", "3"]
+            arguments += self.serviceRanges.withLock { $0 }.flatMap { ["--service-range", $0] }
         } else {
             // With loopback addresses one process serves a Service for all: it must be none that a test stops.
             arguments += ["--no-forward-services"]
@@ -108,11 +111,33 @@ final class Playground: Sendable {
         return process
     }
 
+    /// Asks a control plane that is not embedded where its Services are: its ServiceCIDRs, or else
+    /// `DROVER_E2E_SERVICE_RANGES`, separated by commas.
+    fileprivate func findServices() async throws {
+        if let text = ProcessInfo.processInfo.environment["DROVER_E2E_SERVICE_RANGES"] {
+            self.serviceRanges.withLock { $0 = text.split(separator: ",").map(String.init) }
+            return
+        }
+        let type = ResourceType(
+            group: "networking.k8s.io",
+            version: "v1",
+            kind: "ServiceCIDR",
+            plural: "servicecidrs",
+            isNamespaced: false
+        )
+        let ranges = try await self.client.listObjects(type).items
+            .flatMap { $0["spec"]?["cidrs"]?.arrayValue ?? [] }
+            .compactMap(\.stringValue)
+        try #require(!ranges.isEmpty, "set DROVER_E2E_SERVICE_RANGES: this control plane has no ServiceCIDR")
+        self.serviceRanges.withLock { $0 = ranges.filter { !$0.contains(":") } }
+    }
+
     /// Lets this host reach Services; with loopback addresses, also the nodes.
     fileprivate func startServices() async throws {
         _ = try await self.start(
             ["drover-playground", "services", "--kubeconfig", self.kubeconfig]
-                + (self.networkID.map { ["--network-id", $0] } ?? []),
+                + (self.networkID.map { ["--network-id", $0] } ?? [])
+                + self.serviceRanges.withLock { $0 }.flatMap { ["--service-range", $0] },
             log: "services"
         )
     }
@@ -374,10 +399,12 @@ enum PlaygroundNetwork: String {
     case loopback
     case namespace
 
-    /// What tests take that do not care: `DROVER_E2E_NETWORK`, or loopback.
+    /// What tests take that do not care: `DROVER_E2E_NETWORK`; without it, loopback on the embedded control plane,
+    /// and namespaces on another one, which refuses loopback addresses in EndpointSlices.
     static var standard: PlaygroundNetwork {
-        ProcessInfo.processInfo.environment["DROVER_E2E_NETWORK"].flatMap { PlaygroundNetwork(rawValue: $0) }
-            ?? .loopback
+        let environment = ProcessInfo.processInfo.environment
+        return environment["DROVER_E2E_NETWORK"].flatMap { PlaygroundNetwork(rawValue: $0) }
+            ?? (environment["DROVER_E2E_KUBECONFIG"] == nil ? .loopback : .namespace)
     }
 
     /// Whether this process may make network namespaces; asked by trying.
@@ -448,6 +475,7 @@ func withPlayground(
             _ = try await playground.client.create(Namespace(metadata: ObjectMeta(name: playground.namespace)))
             try await playground.installDefinition()
             try await playground.installOperatorAccount()
+            if given != nil, networkID != nil { try await playground.findServices() }
             try await playground.startServices()
             for node in nodes { try await playground.addNode(node.name, zone: node.zone) }
             if startsOperator { try await playground.startOperator() }

@@ -21,7 +21,7 @@ struct FailoverTests {
         )
     }
 
-    @Test("A primary that is gone is replaced once its right to write has ended", .timeLimit(.minutes(1)))
+    @Test("A primary that is gone is replaced once its right to write has ended", .timeLimit(.minutes(3)))
     func replacesLostPrimary() async throws {
         try await OperatorFixture.with { fixture in
             try await fixture.createCluster("orders", extra: ["failover": ["leaseDurationSeconds": 6]])
@@ -54,7 +54,7 @@ struct FailoverTests {
 
     @Test(
         "Dropped in the middle of a failover, the operator's successor finishes it",
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(3)),
         arguments: ["withhold", "standstill", "promote"]
     )
     func successorFinishes(call: String) async throws {

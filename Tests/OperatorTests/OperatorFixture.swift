@@ -266,7 +266,7 @@ struct OperatorFixture: Sendable {
         sourceLocation: SourceLocation = #_sourceLocation,
         _ condition: @Sendable (PostgresClusterStatus) async throws -> Bool
     ) async throws -> PostgresClusterStatus {
-        let end = ContinuousClock.now + .seconds(50)
+        let end = ContinuousClock.now + .seconds(100)
         var last = PostgresClusterStatus()
         var trouble = ""
         var isLate = false
@@ -284,6 +284,15 @@ struct OperatorFixture: Sendable {
         }
         Issue.record("\(what) did not come: \(trouble) \(last)", sourceLocation: sourceLocation)
         throw TimedOut()
+    }
+
+    /// Deletes an object, and waits until there is another one of that name.
+    func expectReturn<T: KubernetesResource>(_ type: T.Type, _ name: String) async throws {
+        let old = try await self.client.get(type, name, namespace: Self.namespace).metadata.uid
+        try await self.client.delete(type, name, namespace: Self.namespace)
+        try await self.waitFor("orders", "another \(type)") { _ in
+            try await self.client.get(type, name, namespace: Self.namespace).metadata.uid != old
+        }
     }
 
     @discardableResult

@@ -10,7 +10,7 @@ import Testing
 struct SwitchoverTests {
     @Test(
         "A cluster becomes ready: one master, the endpoint at the primary, budgets of three instances",
-        .timeLimit(.minutes(1))
+        .timeLimit(.minutes(3))
     )
     func becomesReady() async throws {
         try await OperatorFixture.with { fixture in
@@ -39,7 +39,21 @@ struct SwitchoverTests {
         }
     }
 
-    @Test("A cordoned node loses its primary, and the node is told that it may be emptied", .timeLimit(.minutes(1)))
+    @Test("What belongs to a cluster and was deleted is made again at once", .timeLimit(.minutes(3)))
+    func deletedObjectsReturn() async throws {
+        try await OperatorFixture.with { fixture in
+            try await fixture.createCluster("orders")
+            try await fixture.withOperator {
+                try await fixture.waitUntilReady("orders")
+                try await fixture.expectReturn(Role.self, "orders")
+                try await fixture.expectReturn(RoleBinding.self, "orders")
+                try await fixture.expectReturn(ServiceAccount.self, "orders")
+                try await fixture.expectReturn(Service.self, "orders-replicas")
+            }
+        }
+    }
+
+    @Test("A cordoned node loses its primary, and the node is told that it may be emptied", .timeLimit(.minutes(3)))
     func movesFromCordonedNode() async throws {
         try await OperatorFixture.with { fixture in
             try await fixture.createCluster("orders")
@@ -77,7 +91,7 @@ struct SwitchoverTests {
 
     @Test(
         "Dropped in any phase, the operator's successor finishes the switchover",
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(3)),
         arguments: [
             (TransitionPhase.preparing, "prepare"), (.demoting, "demote"), (.demoting, "awaitReplay"),
             (.promoting, "promote"),
@@ -111,7 +125,7 @@ struct SwitchoverTests {
         }
     }
 
-    @Test("Uncordoned before the primary stops, the cluster stays as it is", .timeLimit(.minutes(1)))
+    @Test("Uncordoned before the primary stops, the cluster stays as it is", .timeLimit(.minutes(3)))
     func uncordonCancels() async throws {
         try await OperatorFixture.with { fixture in
             try await fixture.createCluster("orders")
@@ -131,7 +145,7 @@ struct SwitchoverTests {
         }
     }
 
-    @Test("A primary that does not stop in time is primary again, in a new term", .timeLimit(.minutes(1)))
+    @Test("A primary that does not stop in time is primary again, in a new term", .timeLimit(.minutes(3)))
     func rollsBack() async throws {
         try await OperatorFixture.with { fixture in
             try await fixture.createCluster("orders", extra: ["switchover": ["demoteTimeoutSeconds": 2]])
@@ -148,7 +162,7 @@ struct SwitchoverTests {
         }
     }
 
-    @Test("Replicas that lag too far are refused, with the reason in condition and event", .timeLimit(.minutes(1)))
+    @Test("Replicas that lag too far are refused, with the reason in condition and event", .timeLimit(.minutes(3)))
     func refusesLaggingReplicas() async throws {
         try await OperatorFixture.with { fixture in
             try await fixture.createCluster("orders")
@@ -175,7 +189,7 @@ struct SwitchoverTests {
         }
     }
 
-    @Test("A bad spec is refused in a condition and changes nothing", .timeLimit(.minutes(1)))
+    @Test("A bad spec is refused in a condition and changes nothing", .timeLimit(.minutes(3)))
     func refusesBadSpec() async throws {
         try await OperatorFixture.with { fixture in
             try await fixture.createCluster("orders")
@@ -196,7 +210,7 @@ struct SwitchoverTests {
         }
     }
 
-    @Test("Two clusters with their primaries on one node move at the same time", .timeLimit(.minutes(1)))
+    @Test("Two clusters with their primaries on one node move at the same time", .timeLimit(.minutes(3)))
     func movesInParallel() async throws {
         try await OperatorFixture.with { fixture in
             // The first instances of both go to the only node that takes pods.

@@ -18,6 +18,9 @@ struct ClusterObserver: Sendable {
     private let slices: Informer<EndpointSlice>
     private let services: Informer<Service>
     private let secrets: Informer<Secret>
+    private let accounts: Informer<ServiceAccount>
+    private let roles: Informer<Role>
+    private let bindings: Informer<RoleBinding>
     private let nodes: Informer<Node>
 
     /// Only what is labelled as ours is cached, and of that only what is read.
@@ -49,6 +52,14 @@ struct ClusterObserver: Sendable {
         self.services = Informer(client: client, namespace: namespace, selector: ours, logger: logger)
         self.secrets = Informer(client: client, namespace: namespace, selector: ours, logger: logger) { secret in
             secret.data = nil  // keys are read when they are needed, and kept nowhere else
+        }
+        // Only whether they are there is of interest.
+        self.accounts = Informer(client: client, namespace: namespace, selector: ours, logger: logger)
+        self.roles = Informer(client: client, namespace: namespace, selector: ours, logger: logger) { role in
+            role.rules = nil
+        }
+        self.bindings = Informer(client: client, namespace: namespace, selector: ours, logger: logger) { binding in
+            binding.subjects = nil
         }
         self.nodes = Informer(client: client, logger: logger) { node in
             node.status?.addresses = nil
@@ -101,6 +112,9 @@ struct ClusterObserver: Sendable {
         self.follow(self.secrets, into: self.state.secrets) { secret in
             secret.metadata.annotations ?? [:]
         }
+        self.follow(self.accounts, into: self.state.accounts) { _ in () }
+        self.follow(self.roles, into: self.state.roles) { _ in () }
+        self.follow(self.bindings, into: self.state.bindings) { _ in () }
         let changed: @Sendable (Node) -> Void = { node in self.take(node) }
         self.nodes.addHandler(
             InformerHandler(
@@ -139,6 +153,9 @@ struct ClusterObserver: Sendable {
         group.addTask { await self.slices.run() }
         group.addTask { await self.services.run() }
         group.addTask { await self.secrets.run() }
+        group.addTask { await self.accounts.run() }
+        group.addTask { await self.roles.run() }
+        group.addTask { await self.bindings.run() }
         group.addTask { await self.nodes.run() }
     }
 
@@ -152,6 +169,9 @@ struct ClusterObserver: Sendable {
         try await self.slices.waitForSync()
         try await self.services.waitForSync()
         try await self.secrets.waitForSync()
+        try await self.accounts.waitForSync()
+        try await self.roles.waitForSync()
+        try await self.bindings.waitForSync()
         try await self.nodes.waitForSync()
     }
 

@@ -17,6 +17,9 @@ final class OperatorState: Sendable {
     let services = ObjectCache<ServiceSpec>()
     /// Names and annotations only: no key material is kept.
     let secrets = ObjectCache<[String: String]>()
+    let accounts = ObjectCache<Void>()
+    let roles = ObjectCache<Void>()
+    let bindings = ObjectCache<Void>()
 
     private struct Shared {
         var nodes: [String: NodeFacts] = [:]

@@ -30,6 +30,9 @@ extension ClusterReconciler {
             && self.state.services.entry(names.replicasService, of: key) != nil
             && self.state.leases.entry(names.lease, of: key) != nil
             && self.state.secrets.entry(names.applicationSecret, of: key) != nil
+            && self.state.accounts.entry(names.serviceAccount, of: key) != nil
+            && self.state.roles.entry(names.role, of: key) != nil
+            && self.state.bindings.entry(names.roleBinding, of: key) != nil
         guard !isComplete || !runtime.isBaseEnsured(version) else { return }
         // The Lease is made here and written by instances only. One that is missing was deleted: whoever held it has
         // to be waited for, which its instances and the planner do by watching the new one for a whole duration.
