@@ -74,26 +74,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
         guard let state = self.leadership.withLock({ $0 }) else {
             return "# TYPE drover_operator_leader gauge\ndrover_operator_leader 0\n"
         }
-        let moves = state.moves()
-        var moving = 0
-        var blocked: [String: Int] = [:]
-        for move in moves.values {
-            switch move.summary {
-            case .settled: break
-            case .moving: moving += 1
-            case .blocked(let reason, _): blocked[reason.rawValue, default: 0] += 1
-            }
-        }
-        var lines = [
-            "# TYPE drover_operator_leader gauge", "drover_operator_leader 1",
-            "# TYPE drover_clusters gauge", "drover_clusters \(moves.count)",
-            "# TYPE drover_clusters_moving gauge", "drover_clusters_moving \(moving)",
-            "# TYPE drover_clusters_blocked gauge",
-        ]
-        for (reason, count) in blocked.sorted(by: { $0.key < $1.key }) {
-            lines.append("drover_clusters_blocked{reason=\"\(reason)\"} \(count)")
-        }
-        return lines.joined(separator: "\n") + "\n"
+        return state.metricsText(now: Date())
     }
 
     /// Works until it is cancelled or shut down gracefully.

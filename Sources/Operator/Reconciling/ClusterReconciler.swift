@@ -154,7 +154,14 @@ struct ClusterReconciler: Sendable {
             if transition.phase == .promoting { self.state.runtime(of: key).decided() }
             return
         }
-        guard before?.transition != nil, let finished = after.lastTransition, let spans = finished.spans else { return }
+        guard let ended = before?.transition else { return }
+        let isDone = after.lastTransition != before?.lastTransition && after.primary != ended.from
+        TransitionMetrics.count(
+            kind: ended.kind.rawValue,
+            reason: ended.reason.rawValue,
+            isDone ? .done : .cancelled
+        )
+        guard let finished = after.lastTransition, let spans = finished.spans else { return }
         TransitionMetrics.record(finished)
         var details: Logger.Metadata = [LogKey.kind: "\(finished.kind.rawValue)"]
         if let gap = finished.writeGapMilliseconds { details[LogKey.gap] = "\(gap)" }

@@ -3,6 +3,23 @@ internal import PostgresClusterAPI
 
 /// What is counted of the changes of primary that this process saw from the stop to the promotion.
 enum TransitionMetrics {
+    /// How a change of primary that was begun has ended.
+    enum Result: String {
+        /// Another instance is primary.
+        case done
+        /// The old primary stays.
+        case cancelled
+    }
+
+    /// Counts one that has ended, whoever has seen it through.
+    static func count(kind: String, reason: String, _ result: Result) {
+        Counter(
+            label: "drover_moves_total",
+            dimensions: [("kind", kind), ("reason", reason), ("result", result.rawValue)]
+        )
+        .increment()
+    }
+
     /// Takes in one that has ended.
     static func record(_ finished: FinishedTransition) {
         let kind = finished.kind.rawValue

@@ -1,0 +1,33 @@
+import ClusterPlanning
+import Foundation
+import KubernetesClient
+import PostgresClusterAPI
+import Testing
+
+@testable import Operator
+
+struct OperatorMetricsTests {
+    @Test func tellsWhatMovesWhatIsBlockedAndWhichNodesWait() throws {
+        let state = OperatorState(ranking: NodeRanking())
+        let key = { (name: String) in ObjectKey(namespace: "shop", name: name) }
+        _ = state.setMove(.init(primaryNode: "a", summary: .settled), of: key("rest"))
+        _ = state.setMove(.init(primaryNode: "a", summary: .moving), of: key("moves"))
+        _ = state.setMove(.init(primaryNode: "a", summary: .blocked(.held, message: "by hand")), of: key("held"))
+        for (name, answer) in [("a", "false"), ("b", "true"), ("c", nil)] {
+            let node = Node(
+                metadata: ObjectMeta(name: name, uid: name, annotations: answer.map { [Annotations.evictionReady: $0] })
+            )
+            _ = state.setNode(name, NodeFacts(node))
+        }
+        let lines = Set(state.metricsText(now: Date()).split(separator: "\n").map(String.init))
+        for line in [
+            "drover_operator_leader 1", "drover_clusters 3", "drover_clusters_moving 1",
+            #"drover_clusters_blocked{reason="Held"} 1"#,
+            #"drover_move_blocked{namespace="shop",cluster="held",reason="Held"} 1"#,
+            #"drover_node_eviction_ready{node="a"} 0"#, #"drover_node_eviction_ready{node="b"} 1"#,
+        ] {
+            #expect(lines.contains(line), "\(line) is missing")
+        }
+        #expect(!lines.contains { $0.contains(#"node="c""#) })
+    }
+}
