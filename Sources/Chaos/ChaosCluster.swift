@@ -18,7 +18,7 @@ struct ChaosCluster: Sendable {
     var guarantee: HistoryCheck.Guarantee {
         switch self.replication {
         case .required: .nothingLost
-        case .asynchronous: .atMost(bytes: Self.maximumLag)
+        case .preferred, .asynchronous: .atMost(bytes: Self.maximumLag)
         }
     }
 
@@ -35,8 +35,14 @@ struct ChaosCluster: Sendable {
             "failover": ["maximumLagBytes": .int(Int64(Self.maximumLag))],
             "maintenance": ["freshNodeWaitSeconds": 15],
         ]
-        if self.replication == .required {
-            spec["replication"] = ["synchronous": ["mode": "Quorum", "count": 1, "durability": "Required"]]
+        let durability: String? =
+            switch self.replication {
+            case .required: "Required"
+            case .preferred: "Preferred"
+            case .asynchronous: nil
+            }
+        if let durability {
+            spec["replication"] = ["synchronous": ["mode": "Quorum", "count": 1, "durability": .string(durability)]]
         }
         let created = try await self.site.client.createObject(
             PostgresCluster.resourceType,

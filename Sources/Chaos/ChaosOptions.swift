@@ -4,6 +4,8 @@ public struct ChaosOptions: Sendable {
     public enum Replication: String, Sendable, CaseIterable {
         /// A commit waits for a standby, always: nothing acknowledged may be lost.
         case required
+        /// A commit waits for a standby as long as there is one; without one it is as asynchronous as the next.
+        case preferred
         /// A commit waits for nobody: what a dead primary had not sent is lost, up to the failover's limit.
         case asynchronous
     }

@@ -31,6 +31,16 @@ package struct HistoryPosition: Sendable, Hashable {
     }
 }
 
+extension [PersistentState.Promotion] {
+    /// The timelines on which a directory may be that is followed along these promotions and has WAL up to `end`, newest
+    /// first.
+    package func timelines(reachedAt end: LSN) -> [UInt32] {
+        // A later entry for the same timeline is an adopted term.
+        let begins = Dictionary(self.map { ($0.timeline, $0.switchLSN) }) { first, _ in first }
+        return begins.filter { $0.value < end.rawValue }.keys.sorted(by: >)
+    }
+}
+
 /// What a primary tells about its history, so that others can see whether theirs is a prefix of it.
 package struct HistoryReport: Sendable, Hashable, Codable {
     package var term: Int

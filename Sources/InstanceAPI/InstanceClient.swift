@@ -127,14 +127,14 @@ public struct InstanceClient: Sendable {
     /// Follows the status of an instance: `body` gets the present one first and then one per change.
     ///
     /// The stream ends when the instance goes away, and fails with ``InstanceClientError`` when it has been silent for
-    /// three times ``InstanceAPIPath/streamInterval``. What `body` throws is passed on.
+    /// three times ``InstanceAPIPath/streamKeepalive``. What `body` throws is passed on.
     public func withStatusStream<Result>(
         of endpoint: InstanceEndpoint,
         _ body: (InstanceStatusStream) async throws -> Result
     ) async throws -> Result {
         var request = try self.request(endpoint, .get, InstanceAPIPath.statusStream)
         request.timeout = nil
-        request.idleTimeout = InstanceAPIPath.streamInterval * 3
+        request.idleTimeout = InstanceAPIPath.streamKeepalive * 3
         request.connection = .dedicated
         do {
             return try await self.http.withStream(request) { head, chunks in

@@ -17,8 +17,10 @@ public enum InstanceAPIPath {
 
     /// No body, and no line of the stream, is longer; bytes.
     public static let maximumBodySize = 64 * 1024
-    /// A stream of statuses is silent for no longer.
+    /// A stream of statuses says all again after so long.
     public static let streamInterval: Duration = .seconds(5)
+    /// A stream of statuses sends at least an empty line so often: one that is silent for three times as long has ended.
+    public static let streamKeepalive: Duration = .seconds(2)
 }
 
 /// Asks a candidate to make ready for becoming primary.

@@ -109,12 +109,25 @@ extension InstanceStatus {
         public var count: Int
         /// Whether PostgreSQL has it in force: written, read by the postmaster, and nothing else in the way.
         public var applied: Bool
+        /// Whose commits wait for less than that by a setting: `role app`, `database shop`, `role app in database shop`,
+        /// or `all` for a parameter of the spec; nil when nobody's do.
+        public var weakerCommits: [String]?
+        /// Clients are kept out until enough standbys have what this primary came up with; nil otherwise.
+        public var isAwaited: Bool?
 
         /// Makes it.
-        public init(standbys: [String], count: Int, applied: Bool) {
+        public init(
+            standbys: [String],
+            count: Int,
+            applied: Bool,
+            weakerCommits: [String]? = nil,
+            isAwaited: Bool? = nil
+        ) {
             self.standbys = standbys
             self.count = count
             self.applied = applied
+            self.weakerCommits = weakerCommits
+            self.isAwaited = isAwaited
         }
     }
 

@@ -31,6 +31,8 @@ public struct Synchronous: Codable, Hashable, Sendable {
     public var previous: [SynchronousSetting]?
     /// Once ``count`` of ``standbys`` have flushed so much, ``previous`` is of no interest.
     public var caughtUpAt: LSN?
+    /// Whose commits wait for less than that, by a setting of a role, a database or the spec.
+    public var weakerCommits: [String]?
 
     /// Makes it.
     public init(_ setting: SynchronousSetting, previous: [SynchronousSetting] = [], caughtUpAt: LSN? = nil) {

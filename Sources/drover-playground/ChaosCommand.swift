@@ -44,7 +44,7 @@ struct ChaosCommand: AsyncParsableCommand {
         guard self.minutes > 0, self.minutes <= 10_000 else { throw ValidationError("--minutes must be above 0") }
         guard self.clusters.allSatisfy({ ChaosOptions.Replication(rawValue: $0) != nil }), self.clusters.count <= 2
         else {
-            throw ValidationError("--clusters takes one or two of required and asynchronous")
+            throw ValidationError("--clusters takes one or two of required, preferred and asynchronous")
         }
     }
 

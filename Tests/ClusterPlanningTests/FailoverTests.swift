@@ -276,6 +276,25 @@ struct FailoverTests {
         #expect(plan(facts).status.transition?.kind == .rollback)
     }
 
+    @Test(
+        "Among equals the one goes first that no promise binds any longer; more WAL and a better node count before that"
+    )
+    func boundByPromise() {
+        var facts = self.comparing()
+        for instance in ["orders-2", "orders-3"] {
+            facts.calls[.standstill(instance: instance, term: 4)] = Self.standing(1000)
+        }
+        facts.calls[.withhold(instance: "orders-3", term: 4)] = self.withheld(9)
+        #expect(plan(facts).status.primary == "orders-2")
+        facts.calls[.withhold(instance: "orders-2", term: 4)] = self.withheld(10)
+        #expect(plan(facts).status.primary == "orders-3")
+        facts.calls[.standstill(instance: "orders-2", term: 4)] = Self.standing(1001)
+        #expect(plan(facts).status.primary == "orders-2")
+        facts.calls[.standstill(instance: "orders-2", term: 4)] = Self.standing(1000)
+        facts.cordon("node-c")
+        #expect(plan(facts).status.primary == "orders-2")
+    }
+
     @Test("A loss beyond the limit is refused with the reason; a person may accept it, naming the term")
     func loss() {
         var facts = self.comparing()

@@ -61,6 +61,36 @@ struct SynchronousTests {
         #expect(result.budgets.replicas >= 1)
     }
 
+    @Test("Under Required nothing is ever acknowledged by the primary alone, not even while it is the only member")
+    func alone() {
+        var facts = self.cluster(required: true)
+        facts.status.members = ["orders-1"]
+        facts.status.joining = ["orders-2", "orders-3"]
+        facts.reports["orders-1"]?.acknowledged = .init(term: 3, incarnation: "n", instances: ["orders-1"])
+        facts.status.synchronous = Synchronous(Self.second)
+        facts.reports["orders-1"]?.standbys = [:]
+        let nobody = SynchronousSetting(standbys: [], count: 1)
+        let demanded = plan(facts)
+        #expect(demanded.status.synchronous?.setting == nobody)
+        #expect(demanded.status.synchronous?.previous == [Self.second])
+        // Nothing was acknowledged under it, so that nobody has to answer for it.
+        #expect(nobody.quorum == 0)
+    }
+
+    @Test("The first primary waits for a standby from the beginning where that is required", arguments: [true, false])
+    func bootstrap(required: Bool) {
+        var spec = makeCluster().spec
+        spec.synchronousCount = 1
+        spec.isSynchronousRequired = required
+        let facts = ClusterFacts(namespace: "shop", name: "orders", spec: spec, status: PostgresClusterStatus())
+        let result = plan(facts)
+        #expect(result.status.primary == "orders-1")
+        #expect(
+            result.status.synchronous
+                == (required ? Synchronous(SynchronousSetting(standbys: [], count: 1)) : nil)
+        )
+    }
+
     @Test("Off in the spec, it is ended")
     func ends() {
         var facts = self.cluster(required: false, count: 0)

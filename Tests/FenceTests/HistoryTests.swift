@@ -74,6 +74,15 @@ struct HistoryTests {
     }
 
     @Test
+    func aDirectoryIsOnWhatItWasPromotedToOnlyBeyondTheSwitch() {
+        let adopted = PersistentState.Promotion(term: 3, timeline: 2, switchLSN: 0)
+        let promotions = [Self.one, Self.two, adopted]
+        #expect(promotions.timelines(reachedAt: LSN(rawValue: 500)) == [1])
+        #expect(promotions.timelines(reachedAt: LSN(rawValue: 501)) == [2, 1])
+        #expect([PersistentState.Promotion]().timelines(reachedAt: LSN(rawValue: 501)).isEmpty)
+    }
+
+    @Test
     func readsHistories() throws {
         let history = try #require(
             TimelineHistory(timeline: 3, text: "# old\n1\t0/3000060\tno recovery target specified\n\n2\t0/5000028\tx\n")

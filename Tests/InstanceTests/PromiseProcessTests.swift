@@ -159,6 +159,41 @@ struct PromiseProcessTests {
     }
 }
 
+extension PromiseProcessTests {
+    @Test
+    func aReplicaTellsTheTimelineItHasReceivedThoughItsControlFileDoesNotKnowItYet() async throws {
+        try await TestCluster.running(leaseSeconds: 6) { cluster in
+            try await cluster.bootstrapTwo()
+            _ = try await cluster.asApplication("db-1", "create table t (n int)")
+            let answer = try await cluster.client.demote(
+                cluster.endpoint("db-1"),
+                DemoteRequest(term: 1, deadlineMilliseconds: 20_000)
+            )
+            await cluster.decide(term: 2, primary: "db-2", members: ["db-1", "db-2"])
+            let promoted = try await cluster.client.promote(
+                cluster.endpoint("db-2"),
+                PromoteRequest(term: 2, attempt: 1, minimumLSN: answer.shutdownLSN),
+                timeout: .seconds(30)
+            )
+            try await cluster.wait("db-1", "streaming from db-2") { $0.streaming && $0.timeline == 2 }
+            _ = try await cluster.asApplication("db-2", "insert into t values (1)")
+            try await cluster.waitForCount("db-1", 1)
+            let known = try await cluster.query(
+                "db-1",
+                "select min_recovery_end_timeline::text as t from pg_control_recovery()"
+            )
+            cluster.kill("db-2")
+            let stand = try await cluster.client.standstill(
+                cluster.endpoint("db-1"),
+                StandstillRequest(term: 3),
+                timeout: .seconds(30)
+            )
+            #expect(stand.timeline == 2, "the control file said \(known.first?["t"] ?? "nothing")")
+            #expect(stand.end > promoted.walSwitchLSN)
+        }
+    }
+}
+
 extension TestCluster {
     /// Until the primary has the promises of all, and has said so.
     func waitForRest() async throws {

@@ -57,6 +57,21 @@ struct ServerSettingsTests {
         )
     }
 
+    @Test(
+        "What was written is read back; with nobody to name, commits wait for one who never comes",
+        arguments: [
+            SynchronousSetting.none, .init(standbys: [], count: 1), .init(standbys: ["db-2"], count: 2),
+            .init(standbys: ["db-2", "db-3"], count: 1),
+        ]
+    )
+    func synchronousSettingsAreReadBack(setting: SynchronousSetting) {
+        var settings = self.settings([:])
+        settings.synchronous = setting
+        let text = settings.synchronousStandbyNames
+        #expect(text.isEmpty == (setting.count == 0))
+        #expect(ServerSettings.synchronous(standbyNames: text) == setting)
+    }
+
     @Test
     func aStandbyHasNoLessThanItsPrimary() throws {
         var settings = self.settings(["max_connections": "50"])

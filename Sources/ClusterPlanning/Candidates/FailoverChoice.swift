@@ -18,6 +18,9 @@ struct FailoverChoice {
     var requested: String?
     /// The ranks of their nodes.
     var ranks: [String: NodeRank] = [:]
+    /// How long those who answer are still bound by a promise to the lost primary, where that is known: until then they
+    /// cannot be promoted.
+    var bound: [String: Duration] = [:]
 
     enum Verdict: Hashable {
         case chosen(String, Standstill)
@@ -69,11 +72,13 @@ struct FailoverChoice {
     }
 
     /// The newest history first, then the most of it; the same timeline number may come from two terms.
-    private func key(_ entry: (key: String, value: Standstill)) -> (Int64, Int64, UInt64, Int, String) {
+    ///
+    /// Among equals the better node, then who may begin soonest.
+    private func key(_ entry: (key: String, value: Standstill)) -> (Int64, Int64, UInt64, Int, Duration, String) {
         let (name, standing) = entry
         return (
             standing.timelineTerm, standing.timeline, standing.end.rawValue,
-            -(self.ranks[name] ?? .leaving).rawValue, name
+            -(self.ranks[name] ?? .leaving).rawValue, .zero - (self.bound[name] ?? .zero), name
         )
     }
 }

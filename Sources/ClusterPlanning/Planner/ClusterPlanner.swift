@@ -110,11 +110,15 @@ struct Planning {
         // database beside the data that people look for.
         guard self.facts.volumes.isEmpty, self.facts.pods.isEmpty else { return }
         let first = self.facts.names.instance(1)
+        // The very first commit waits for a standby already, and there is none yet.
+        let isRequired = self.facts.spec.isSynchronousRequired
+        let synchronous = isRequired ? SynchronousSetting(standbys: [], count: self.facts.spec.synchronousCount) : .none
         self.decide(PlannedEvent(isWarning: false, reason: "Bootstrapping", message: "\(first) makes the database")) {
             status in
             status.term = 1
             status.primary = first
             status.members = [first]
+            status.synchronous = synchronous.count > 0 ? Synchronous(synchronous) : nil
             status.lastInstanceNumber = 1
         }
     }

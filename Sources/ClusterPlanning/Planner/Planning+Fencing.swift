@@ -136,6 +136,13 @@ extension Planning {
             requested: requested?.term == self.status.term ? requested?.instance : nil,
             ranks: standing.reduce(into: [:]) { ranks, entry in
                 ranks[entry.key] = self.facts.rank(ofNode: self.facts.pods[entry.key]?.node)
+            },
+            bound: standing.reduce(into: [:]) { bound, entry in
+                // The answer is good until the promise has lapsed.
+                guard case .withheld(let left) = self.answer(to: .withhold(instance: entry.key, term: term)) else {
+                    return
+                }
+                bound[entry.key] = left
             }
         )
         switch choice.verdict() {

@@ -14,6 +14,13 @@ extension Planning {
         status.primaryNode = self.facts.primaryPod?.node
         status.instances = self.facts.instances.map { self.summary(of: $0) }
         status.readyInstances = self.facts.instances.count { self.facts.pods[$0]?.isReady == true }
+        if self.facts.isPrimaryServing, let primary = self.status.primary, let report = self.facts.report(of: primary),
+            report.appliedSynchronous != nil
+        {
+            status.synchronous?.weakerCommits = report.weakerCommits
+        } else {
+            status.synchronous?.weakerCommits = self.status.synchronous?.weakerCommits
+        }
         self.presentConditions(in: &status)
         self.plan.status = status
     }

@@ -177,27 +177,33 @@ struct InstanceServer: Sendable {
         return try encoder.encode(value)
     }
 
-    /// One line for each change, and one when nothing has changed for a while.
+    /// One line for each change, one when nothing has changed for a while, and signs of life in between.
     private static func stream(_ statuses: AsyncStream<InstanceStatus>, _ supervisor: Supervisor) -> Response {
         Response(
             status: .ok,
             headers: [.contentType: "application/x-ndjson"],
             body: ResponseBody { writer in
                 var writer = writer
-                let lines = AsyncStream.makeStream(of: InstanceStatus.self, bufferingPolicy: .bufferingNewest(1))
+                let lines = StatusLines()
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask {
-                        for await status in statuses { lines.continuation.yield(status) }
-                        lines.continuation.finish()
+                        for await status in statuses { lines.send(status) }
+                        lines.finish()
                     }
                     group.addTask {
                         while !Task.isCancelled {
                             try await Task.sleep(for: InstanceAPIPath.streamInterval - .milliseconds(500))
-                            lines.continuation.yield(await supervisor.status())
+                            lines.send(await supervisor.status())
                         }
                     }
-                    for await status in lines.stream {
-                        var line = try self.encode(status)
+                    group.addTask {
+                        while !Task.isCancelled {
+                            try await Task.sleep(for: InstanceAPIPath.streamKeepalive)
+                            lines.keepAlive()
+                        }
+                    }
+                    for await _ in lines.due {
+                        var line = try lines.next().map { try self.encode($0) } ?? Data()
                         line.append(0x0A)
                         try await writer.write(ByteBuffer(bytes: line))
                     }

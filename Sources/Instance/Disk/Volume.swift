@@ -253,6 +253,19 @@ package actor Volume {
         return LSN(rawValue: (numbers.min() ?? 0) * UInt64(segmentSize))
     }
 
+    /// The first of these timelines of which there is a WAL segment with the last byte before `end`.
+    ///
+    /// Segments of a timeline are written only by who was primary on it or has received from one who was.
+    package func newestTimeline(among timelines: [UInt32], containing end: LSN, segmentSize: UInt32) -> UInt32? {
+        guard end.rawValue > 0 else { return nil }
+        let size = UInt64(max(segmentSize, 1 << 20))
+        let number = (end.rawValue - 1) / size
+        return timelines.first { timeline in
+            let name = WALFileName.segment(timeline: timeline, number: number, segmentSize: size)
+            return self.exists(self.layout.walDirectory + "/" + name)
+        }
+    }
+
     /// Copies the mounted certificates to where PostgreSQL and libpq accept their permissions.
     /// - Returns: whether any has changed.
     package func copyCertificates(from directory: String) throws(VolumeError) -> Bool {

@@ -40,6 +40,8 @@ package struct ServerSettings: Sendable, Hashable {
     package var logicalDecoding: Bool
     /// Who has to have a commit before it is acknowledged.
     package var synchronous = SynchronousSetting.none
+    /// After a crash nobody is let in before a standby has caught up, so PostgreSQL may not go on by itself.
+    package var staysClosedAfterCrash = false
 
     package init(
         instance: String,
@@ -152,7 +154,8 @@ package struct ServerSettings: Sendable, Hashable {
             ("wal_log_hints", "on"),
             ("fsync", "on"),
             ("full_page_writes", "on"),
-            ("restart_after_crash", "on"),
+            // Under `Required` a crash of one session, too, must not show what no standby has: the supervisor starts again.
+            ("restart_after_crash", self.staysClosedAfterCrash ? "off" : "on"),
             ("dynamic_shared_memory_type", "sysv"),
             ("password_encryption", "scram-sha-256"),
             ("ssl", "on"),
@@ -171,12 +174,31 @@ package struct ServerSettings: Sendable, Hashable {
         ]
     }
 
+    /// The standby that no instance can be, because their names end with a number.
+    private static let nobody = "nobody"
+
     /// `ANY 1 ("orders-2", "orders-3")`; empty for asynchronous replication.
+    ///
+    /// With no standby to name it is one that never comes: an empty setting would acknowledge what nobody else has.
     package var synchronousStandbyNames: String {
-        guard self.synchronous.count > 0, !self.synchronous.standbys.isEmpty else { return "" }
+        guard self.synchronous.count > 0 else { return "" }
+        let standbys = self.synchronous.standbys.isEmpty ? [Self.nobody] : self.synchronous.standbys
         // Quoted, because a dash ends a name.
-        let names = self.synchronous.standbys.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }
+        let names = standbys.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }
         return "ANY \(self.synchronous.count) (\(names.joined(separator: ", ")))"
+    }
+
+    /// Reads what ``synchronousStandbyNames`` has written.
+    /// - Returns: nil when the setting is of another form, which we never write.
+    package static func synchronous(standbyNames setting: String) -> SynchronousSetting? {
+        if setting.isEmpty { return SynchronousSetting.none }
+        guard setting.hasPrefix("ANY "), let open = setting.firstIndex(of: "("), setting.hasSuffix(")"),
+            let count = Int(setting[..<open].dropFirst(4).filter { $0 != " " })
+        else { return nil }
+        let names = setting[setting.index(after: open)...].dropLast()
+            .split(separator: ",")
+            .map { name in String(name.drop { $0 == " " }.filter { $0 != "\"" }) }
+        return SynchronousSetting(standbys: names == [Self.nobody] ? [] : names, count: count)
     }
 
     /// The two lines that change with a pod's address and with the primary.
@@ -220,8 +242,19 @@ package struct ServerSettings: Sendable, Hashable {
 
     // MARK: pg_hba.conf and pg_ident.conf
 
+    /// Keeps out whom the lines before it have not let in.
+    private static let notYet = "host all all all reject"
+
+    /// The same `pg_hba.conf` with clients let in.
+    package static func admittingClients(_ hbaConf: String) -> String {
+        hbaConf.split(separator: "\n", omittingEmptySubsequences: false).filter { $0 != Self.notYet }
+            .joined(separator: "\n")
+    }
+
     /// The whole `pg_hba.conf`.
-    package func hbaConf() throws(RenderError) -> String {
+    ///
+    /// Without `admitsClients` nobody is let in but the supervisor, the operator and standbys.
+    package func hbaConf(admitsClients: Bool = true) throws(RenderError) -> String {
         var lines = [
             "# Written by drover-instance; edit the PostgresCluster instead.",
             "local all postgres peer map=drover",
@@ -229,6 +262,9 @@ package struct ServerSettings: Sendable, Hashable {
             "hostssl replication drover_replica all cert",
             "hostssl postgres drover_replica all cert",
             "hostssl all drover_operator all cert",
+        ]
+        if !admitsClients { lines.append(Self.notYet) }
+        lines += [
             "hostssl all drover_pooler all cert",
             // Nobody else comes in as one of ours, whatever a spec's lines say.
             "host all postgres,drover_operator,drover_replica,drover_pooler all reject",

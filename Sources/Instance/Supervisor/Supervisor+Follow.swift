@@ -64,12 +64,20 @@ extension Supervisor {
             row?["position"].flatMap { LSN($0) } ?? control.minimumRecoveryPoint,
             control.minimumRecoveryPoint
         )
+        // The control file learns of a new timeline with the first page that is written back, which may be much later, and
+        // a receiver that has ended says nothing: what was received last is told by its files.
+        let received = await self.volume.newestTimeline(
+            among: self.disk.promotions.timelines(reachedAt: end),
+            containing: end,
+            segmentSize: control.walSegmentSize
+        )
         return HistoryPosition(
             systemIdentifier: control.systemIdentifier,
             timeline: max(
                 control.timeline,
                 control.minimumRecoveryTimeline,
-                row?["timeline"].flatMap { UInt32($0) } ?? 0
+                row?["timeline"].flatMap { UInt32($0) } ?? 0,
+                received ?? 0
             ),
             end: end,
             promotions: self.disk.promotions

@@ -67,22 +67,18 @@ extension Supervisor {
             systemUser: self.systemUser
         )
         settings.synchronous = self.demandedSynchronous
+        settings.staysClosedAfterCrash = asPrimary && self.waitsForStandbys
         return settings
     }
 
     /// What the status demands of a primary, without this instance itself.
     ///
-    /// A replica has it, too: when it is promoted, the first commit waits already.
+    /// A replica has it, too: when it is promoted, the first commit waits already. Nobody is added to those whom the status
+    /// names: a failover asks only them.
     var demandedSynchronous: SynchronousSetting {
-        guard let status = self.cluster?.status, let demanded = status.synchronous, demanded.count > 0 else {
-            return .none
-        }
+        guard let demanded = self.cluster?.status?.synchronous, demanded.count > 0 else { return .none }
         let own = self.configuration.instance
-        let standbys = demanded.standbys.filter { $0 != own }
-        return SynchronousSetting(
-            standbys: standbys.isEmpty ? status.members.filter { $0 != own } : standbys,
-            count: demanded.count
-        )
+        return SynchronousSetting(standbys: demanded.standbys.filter { $0 != own }, count: demanded.count)
     }
 
     /// Writes the configuration files.
@@ -100,7 +96,8 @@ extension Supervisor {
         var hasChanged = try await self.volume.update(conf, to: settings.postgresqlConf())
         if try await self.volume.update(
             data + "/pg_hba.conf",
-            to: isOpen ? settings.hbaConf() : settings.closedHBAConf()
+            to: isOpen
+                ? settings.hbaConf(admitsClients: self.admission == nil) : settings.closedHBAConf()
         ) {
             hasChanged = true
         }
@@ -125,15 +122,20 @@ extension Supervisor {
     /// nobody is followed whose history was not compared in this life.
     private func adjustSettings(_ conf: String, asPrimary: Bool) async throws -> Bool {
         let settings = self.settings(asPrimary: asPrimary, limits: nil)
+        let rules = self.volume.layout.data + "/pg_hba.conf"
+        // Whether commits have to wait is not known, and clients that nobody lets in would stay out until it is.
+        let admitting = ServerSettings.admittingClients(try await self.volume.readText(rules))
+        let rulesHaveChanged = try await self.volume.update(rules, to: admitting)
         let lines = try await self.volume.readText(conf).split(separator: "\n", omittingEmptySubsequences: false)
         let kept = lines.filter {
             !$0.hasPrefix("listen_addresses ") && !$0.hasPrefix("primary_conninfo ")
                 && !$0.hasPrefix("wal_retrieve_retry_interval ") && !$0.isEmpty
         }
-        return try await self.volume.update(
+        let hasChanged = try await self.volume.update(
             conf,
             to: kept.joined(separator: "\n") + "\n" + settings.connectionLines()
         )
+        return hasChanged || rulesHaveChanged
     }
 
     /// Writes changed settings and has PostgreSQL read them.
@@ -154,6 +156,7 @@ extension Supervisor {
         }
         let layout = self.volume.layout
         self.upstream = self.upstreamAddress == nil ? nil : self.upstream
+        self.admission = self.admission(asPrimary: asPrimary, isOpen: isOpen)
         _ = try await self.writeSettings(asPrimary: asPrimary, isOpen: isOpen)
         if asPrimary {
             try await self.volume.remove(layout.standbySignal)
@@ -314,9 +317,11 @@ extension Supervisor {
                 let rows = try await self.local().query(Self.question, timeout: .seconds(5))
                 guard self.postmaster?.process == postmaster.process else { continue }
                 self.learn(rows)
+                try await self.considerAdmission()
                 try await self.lookAtReplication()
+                let isSettled = self.admission == nil && (self.facts.isStreaming || postmaster.isPrimary)
                 await self.monitorKicks.wait(
-                    atMost: self.facts.isStreaming || postmaster.isPrimary ? .milliseconds(500) : .milliseconds(50),
+                    atMost: isSettled ? .milliseconds(500) : .milliseconds(50),
                     on: self.eventLoop
                 )
             } catch {

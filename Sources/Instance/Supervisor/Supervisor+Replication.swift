@@ -15,6 +15,9 @@ extension Supervisor {
         var archive: InstanceStatus.Archive?
         var preparedTransactions = 0
         var logicalSenders = 0
+        /// Sessions whose commits wait for a standby, and how long the one that is at it longest has been.
+        var waitingCommits = 0
+        var longestWait = 0.0
     }
 
     /// Asks PostgreSQL, unless it was asked just now.
@@ -38,7 +41,14 @@ extension Supervisor {
         var report = ReplicationReport()
         report.preparedTransactions = row?["prepared"].flatMap { Int($0) } ?? 0
         report.logicalSenders = row?["logical"].flatMap { Int($0) } ?? 0
-        report.synchronous = row?["names"].flatMap { Self.synchronous(setting: $0) }
+        report.synchronous = row?["names"]
+            .flatMap { ServerSettings.synchronous(standbyNames: $0) }
+            .map { .init(standbys: $0.standbys, count: $0.count, applied: true) }
+        if let count = report.synchronous?.count, count > 0 {
+            report.synchronous?.weakerCommits = try await self.weakerCommits(connection)
+            report.waitingCommits = row?["waiting"].flatMap { Int($0) } ?? 0
+            report.longestWait = row?["longest"].flatMap { Double($0) } ?? 0
+        }
         if row?.bool("archives") == true {
             report.archive = .init(
                 failing: row?.bool("failing") ?? false,
@@ -66,6 +76,9 @@ extension Supervisor {
         select current_setting('synchronous_standby_names') as names,
                (select count(*) from pg_prepared_xacts) as prepared,
                (select count(*) from pg_replication_slots where slot_type = 'logical' and active) as logical,
+               (select count(*) from pg_stat_activity where wait_event = 'SyncRep') as waiting,
+               (select extract(epoch from clock_timestamp() - min(coalesce(query_start, xact_start)))
+                from pg_stat_activity where wait_event = 'SyncRep') as longest,
                current_setting('archive_mode') <> 'off' as archives,
                (select coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false)
                 from pg_stat_archiver) as failing,
@@ -74,16 +87,30 @@ extension Supervisor {
                else 0 end as backlog
         """
 
-    /// Reads `ANY 1 ("orders-2", "orders-3")`.
-    /// - Returns: nil when the setting is of another form, which we never write.
-    static func synchronous(setting: String) -> InstanceStatus.Synchronous? {
-        if setting.isEmpty { return .init(standbys: [], count: 0, applied: true) }
-        guard setting.hasPrefix("ANY "), let open = setting.firstIndex(of: "("), setting.hasSuffix(")"),
-            let count = Int(setting[..<open].dropFirst(4).filter { $0 != " " })
-        else { return nil }
-        let names = setting[setting.index(after: open)...].dropLast()
-            .split(separator: ",")
-            .map { name in String(name.drop { $0 == " " }.filter { $0 != "\"" }) }
-        return .init(standbys: names, count: count, applied: true)
+    /// Whose commits wait for less than they should by a setting; nil when nobody's do.
+    ///
+    /// What a session sets for itself is not seen, nor is a wait that somebody cancels: PostgreSQL tells that only to the
+    /// session and to its log.
+    private func weakerCommits(_ connection: PostgresConnection) async throws -> [String]? {
+        let rows = try await connection.query(
+            """
+            select coalesce(nullif(concat_ws(' in ', 'role ' || rolname, 'database ' || datname), ''), 'all') as whose
+            from pg_db_role_setting
+            left join pg_roles on pg_roles.oid = setrole left join pg_database on pg_database.oid = setdatabase
+            where exists (select from unnest(setconfig) as one where lower(one) = any ($1::text[]))
+            order by 1 limit 16
+            """,
+            ["{" + Self.weakCommits.map { "synchronous_commit=" + $0 }.joined(separator: ",") + "}"],
+            timeout: .seconds(5)
+        )
+        var whose = rows.compactMap { $0["whose"] }
+        let parameter = self.cluster?.spec.resolved.parameters
+            .first { $0.key.lowercased() == "synchronous_commit" }?
+            .value
+        if let parameter, Self.weakCommits.contains(parameter.lowercased()) { whose.insert("all", at: 0) }
+        return whose.isEmpty ? nil : whose
     }
+
+    /// What waits for no standby, or not until it has flushed.
+    private static let weakCommits = ["off", "false", "no", "0", "local", "remote_write"]
 }

@@ -48,12 +48,18 @@ extension Supervisor {
             terminating: self.isTerminating,
             fence: self.fenceStatus(now: now),
             exit: self.exit,
-            synchronous: self.replication?.synchronous,
+            synchronous: self.synchronousStatus,
             replication: self.replication?.standbys,
             archive: self.replication?.archive,
             preparedTransactions: self.replication?.preparedTransactions,
             logicalSenders: self.replication?.logicalSenders
         )
+    }
+
+    private var synchronousStatus: InstanceStatus.Synchronous? {
+        guard var status = self.replication?.synchronous else { return nil }
+        if self.admission != nil { status.isAwaited = true }
+        return status
     }
 
     /// Hands a changed status to those who listen.
@@ -156,6 +162,32 @@ extension Supervisor {
                 "gauge",
                 "Seconds until PostgreSQL must stop.",
                 Double(left) / 1000
+            )
+        }
+        if let synchronous = status.synchronous, synchronous.count > 0, let replication = self.replication {
+            add(
+                "drover_instance_synchronous_clients_kept_out",
+                "gauge",
+                "1 while clients wait after a crash until enough standbys have caught up.",
+                synchronous.isAwaited == true ? 1 : 0
+            )
+            add(
+                "drover_instance_synchronous_weaker_settings",
+                "gauge",
+                "Roles and databases whose commits wait for less than the cluster's spec demands.",
+                synchronous.weakerCommits?.count ?? 0
+            )
+            add(
+                "drover_instance_synchronous_waiting_commits",
+                "gauge",
+                "Sessions whose commits wait for a standby.",
+                replication.waitingCommits
+            )
+            add(
+                "drover_instance_synchronous_longest_wait_seconds",
+                "gauge",
+                "How long the session has waited whose commit waits longest.",
+                replication.longestWait
             )
         }
         add("drover_instance_starts_total", "counter", "Starts of PostgreSQL.", self.counters.starts)

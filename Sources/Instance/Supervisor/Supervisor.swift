@@ -95,6 +95,8 @@ package actor Supervisor {
     /// PostgreSQL ended without being told to.
     var exit: InstanceStatus.Exit?
     var failedStarts = 0
+    /// Set while clients are not let in; see Supervisor+Admission.swift.
+    var admission: Admission?
     /// On a primary; see Supervisor+Replication.swift.
     var replication: ReplicationReport?
     var replicationLookedAt = BootTime(nanoseconds: 0)

@@ -36,6 +36,7 @@ extension InstanceFacts {
         self.appliedSynchronous = status.synchronous.flatMap { setting in
             setting.applied ? SynchronousSetting(standbys: setting.standbys, count: setting.count) : nil
         }
+        self.weakerCommits = status.synchronous?.weakerCommits
         self.standbys = status.replication.map { standbys in
             let streaming = standbys.filter { $0.state == "streaming" }
             return Dictionary(

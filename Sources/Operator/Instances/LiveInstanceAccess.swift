@@ -133,7 +133,8 @@ struct LiveInstanceAccess: InstanceAccess {
 
 extension Standstill {
     init(_ answer: StandstillResponse) {
-        let promotion = answer.promotions.last { $0.timeline == answer.timeline }
+        // A later entry is an adopted term, which not everybody on that timeline has taken note of.
+        let promotion = answer.promotions.first { $0.timeline == answer.timeline }
         self.init(
             timeline: answer.timeline,
             timelineTerm: promotion?.term ?? 0,

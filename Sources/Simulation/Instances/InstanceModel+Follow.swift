@@ -361,7 +361,7 @@ extension InstanceModel {
         }
         // One that has received nothing since it started may still have a log of its own before it.
         if postmaster.connection == nil, self.hasReceived || data.replayed == data.end {
-            let promotion = self.disk.promotions.last { $0.timeline == data.timeline }
+            let promotion = self.disk.promotions.first { $0.timeline == data.timeline }
             let still = Standstill(
                 timeline: Int64(data.timeline),
                 timelineTerm: Int64(promotion?.term ?? 0),
