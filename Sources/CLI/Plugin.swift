@@ -15,8 +15,8 @@ struct DroverCommand: AsyncParsableCommand {
             question could not be answered (no connection, no such object, no right), 64 when the command line is wrong.
             """,
         subcommands: [
-            StatusCommand.self, PlanCommand.self, PreflightCommand.self, DrainCommand.self, HoldCommand.self,
-            ReleaseCommand.self,
+            StatusCommand.self, PlanCommand.self, PreflightCommand.self, DrainCommand.self, RollCommand.self,
+            HoldCommand.self, ReleaseCommand.self,
         ]
     )
 }

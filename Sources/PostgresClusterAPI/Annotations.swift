@@ -16,6 +16,15 @@ public enum Annotations {
     /// ``NodeReply`` as JSON.
     public static let evictionStatus = "drover.dev/eviction-status"
 
+    // On a Node, by `kubectl drover roll`
+
+    /// The roll that an old node belongs to.
+    public static let roll = "drover.dev/roll"
+    /// How far the roll is with an old node.
+    public static let rollStep = "drover.dev/roll-step"
+    /// The roll that a node has come in, until the roll is over.
+    public static let rollReplacement = "drover.dev/roll-replacement"
+
     // On a PostgresCluster, by the DB team
 
     /// Why planned moves wait; the same as `spec.maintenance.hold`.

@@ -308,10 +308,10 @@ struct ServerTests {
         let now = Date()
         var node = Node(metadata: ObjectMeta(name: "node-a"))
         let command = try await DrainCommand.asyncParse(["node-a", "--force-after", "10m"])
-        #expect(command.settings(for: node, now: now).forceAt == now.addingTimeInterval(600))
+        #expect(command.limits.settings(for: node, now: now).forceAt == now.addingTimeInterval(600))
         let announced = Timestamp(now.addingTimeInterval(60))
         node.metadata.annotations = [Annotations.evictionDeadline: announced.rawValue]
-        #expect(command.settings(for: node, now: now).forceAt == announced.date)
+        #expect(command.limits.settings(for: node, now: now).forceAt == announced.date)
     }
 
     @Test func aNodeThatDoesNotExistIsAnError() async throws {

@@ -23,17 +23,7 @@ struct DrainCommand: AsyncParsableCommand {
     @Option(help: "Announce that the node goes then, whatever is left: RFC 3339, or a time from now on such as 2h.")
     var deadline: Moment?
 
-    @Option(help: "Delete what is left after so long, such as 30m; announced as the deadline.")
-    var forceAfter: TimeSpan?
-
-    @Option(help: "Give up after so long; announcement and cordon stay.")
-    var timeout: TimeSpan?
-
-    @Flag(help: "Evict pods that have no controller, too; nobody makes them again.")
-    var force = false
-
-    @Flag(name: .customLong("delete-emptydir-data"), help: "Evict pods with data in an emptyDir, too.")
-    var deleteEmptyDirectoryData = false
+    @OptionGroup var limits: DrainLimits
 
     @Flag(help: "Take announcement and cordon back instead.")
     var withdraw = false
@@ -42,7 +32,7 @@ struct DrainCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard self.deadline == nil || self.forceAfter == nil else {
+        guard self.deadline == nil || self.limits.forceAfter == nil else {
             throw ValidationError("--force-after announces the deadline itself: leave --deadline out")
         }
     }
@@ -61,7 +51,9 @@ struct DrainCommand: AsyncParsableCommand {
     private func drain(_ client: KubernetesClient) async throws {
         let isForPeople = self.output.output == .table || self.output.output == .wide
         let printer: Printer = isForPeople ? self.output.printer : .standardError
-        let settings = self.settings(for: try await client.get(Node.self, self.node), now: Date())
+        let now = Date()
+        let node = try await client.get(Node.self, self.node)
+        let settings = self.limits.settings(for: node, deadline: self.deadline?.date(now: now), now: now)
         let run = DrainRun(client: client, node: self.node, settings: settings, printer: printer)
         guard let report = try await Interruption.end(of: { try await run.run() }) else {
             printer.line("interrupted: \(self.node) stays as it is; start the drain again to go on, or take it back:")
@@ -70,22 +62,6 @@ struct DrainCommand: AsyncParsableCommand {
         }
         if try !self.output.printer.report(report, self.output.output) { report.print(printer) }
         guard report.isDone else { throw ExitCode(1) }
-    }
-
-    /// A drain that goes on keeps the deadline that its first run has announced, or an earlier one of somebody else's.
-    func settings(for node: Node, now: Date) -> DrainMachine.Settings {
-        var settings = DrainMachine.Settings(
-            deadline: self.deadline?.date(now: now),
-            giveUpAt: self.timeout.map { now.addingTimeInterval($0.seconds) },
-            includesBarePods: self.force,
-            includesLocalData: self.deleteEmptyDirectoryData
-        )
-        if let forceAfter {
-            let announced = node.metadata.annotations?[Annotations.evictionDeadline]
-                .flatMap { Timestamp(rawValue: $0).date }
-            settings.forceAt = [announced, now.addingTimeInterval(forceAfter.seconds)].compactMap(\.self).min()
-        }
-        return settings
     }
 
     static func withdraw(_ node: String, _ client: KubernetesClient, _ printer: Printer) async throws(KubernetesError) {
