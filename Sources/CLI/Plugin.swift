@@ -16,6 +16,7 @@ struct DroverCommand: AsyncParsableCommand {
             """,
         subcommands: [
             StatusCommand.self, PlanCommand.self, PreflightCommand.self, DrainCommand.self, RollCommand.self,
+            SwitchoverCommand.self,
             HoldCommand.self, ReleaseCommand.self,
         ]
     )

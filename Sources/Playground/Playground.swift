@@ -155,10 +155,11 @@ public final class Playground: Sendable {
 
     /// Lets this host reach Services, as the nodes in their namespaces do by themselves.
     private func startServices() throws -> Task<Void, Never>? {
-        guard let network = self.network else { return nil }
+        guard self.network != nil || self.options.servesBesideNodes else { return nil }
+        let ranges = self.network.map { [$0.plan.serviceRange] } ?? ProcessNodeConfiguration.loopbackServiceRanges
         let proxy = try ServiceProxy(
             kubernetes: self.configuration,
-            serviceRanges: [network.plan.serviceRange],
+            serviceRanges: ranges,
             eventLoop: self.eventLoop,
             logger: self.options.logger
         )
@@ -228,6 +229,7 @@ public final class Playground: Sendable {
         var configuration = ProcessNodeConfiguration(name: name, zone: zone, dataDirectory: "\(self.directory)/data")
         configuration.executables = self.options.executables
         configuration.heartbeatInterval = self.options.heartbeatInterval
+        configuration.forwardsServices = !self.options.servesBesideNodes
         let node = ProcessNode(
             configuration: configuration,
             kubernetes: self.configuration,

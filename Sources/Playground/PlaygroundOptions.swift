@@ -53,6 +53,8 @@ public struct PlaygroundOptions: Sendable {
     public var nodeMonitorGracePeriod: Duration = .seconds(40)
     /// Time for pods to end when the playground ends; then they are killed.
     public var shutdownGrace: Duration = .seconds(3)
+    /// Whether Services are served beside the nodes, which may then all go away.
+    public var servesBesideNodes = false
     /// Told what happens in the parts.
     public var logger: Logger
 

@@ -35,6 +35,11 @@ public enum Annotations {
     /// The term is that of the lost primary; accepted only while that is lost, and used up by the new term.
     public static let failoverTo = "drover.dev/failover-to"
 
+    /// Asks for a planned move: `<instance>@<term>`, or `@<term>` to leave the choice to the operator.
+    ///
+    /// The term is the present one; used up by the next, and withdrawn by removing it.
+    public static let switchoverTo = "drover.dev/switchover-to"
+
     // On a primary Lease, by the instance that gives it back or wants to
 
     /// End of the shutdown checkpoint record, put on when the Lease is given back.

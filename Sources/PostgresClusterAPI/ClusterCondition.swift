@@ -122,6 +122,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let noOtherNode = ConditionReason(rawValue: "NoOtherNode")
     /// A replica is being brought to a fresh node first.
     public static let waitingForFreshNode = ConditionReason(rawValue: "WaitingForFreshNode")
+    /// The node was announced a moment ago, and others may follow.
+    public static let justAnnounced = ConditionReason(rawValue: "JustAnnounced")
     /// The fresh nodes have as many primaries as they may, until the deadline is near.
     public static let freshNodesFull = ConditionReason(rawValue: "FreshNodesFull")
     /// The primary does not answer.
@@ -155,7 +157,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
         .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
         .switchover, .failover, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing, .unschedulable,
         .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
-        .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .freshNodesFull, .primaryUnreachable, .tooManyMoves,
+        .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .justAnnounced, .freshNodesFull, .primaryUnreachable,
+        .tooManyMoves,
         .archiveFailing, .archiveBacklog, .preparedTransactions, .logicalSenderBehind, .longTransaction,
         .quorumMissing, .lossTooLarge, .noSuccessor, .waitingForFence, .notSynchronous,
     ]

@@ -198,7 +198,7 @@ public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let diskFull = TransitionReason(rawValue: "DiskFull")
     /// The primary's data cannot be used.
     public static let dataCorrupt = TransitionReason(rawValue: "DataCorrupt")
-    /// Somebody asked for it with ``Annotations/failoverTo``.
+    /// Somebody asked for it with ``Annotations/failoverTo`` or ``Annotations/switchoverTo``.
     public static let requested = TransitionReason(rawValue: "Requested")
     /// The primary is lost, for another reason than these.
     public static let primaryLost = TransitionReason(rawValue: "PrimaryLost")

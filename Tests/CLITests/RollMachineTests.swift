@@ -37,7 +37,12 @@ private struct World {
             }
         self.clusters = (0..<clusters)
             .map { index in
-                RollCluster(key: ObjectKey(namespace: "shop", name: "c\(index)"), wanted: 0, readyOn: [], isAtRest: true)
+                RollCluster(
+                    key: ObjectKey(namespace: "shop", name: "c\(index)"),
+                    wanted: 0,
+                    readyOn: [],
+                    isAtRest: true
+                )
             }
     }
 
@@ -50,20 +55,29 @@ private struct World {
     mutating func perform(_ action: RollMachine.Action) -> RollMachine.Outcome? {
         switch action {
         case .mark(let name, let record): self.change(name) { $0.record = record }
+        case .announce(let name, _):
+            self.change(name) { $0.isAnnounced = true }
+            if self.nodes.contains(where: { $0.isSelected && $0.record == nil }) {
+                self.violations.append("announced before all were marked")
+            }
         case .adopt(let name, let record): self.change(name) { $0.replacement = record }
         case .step(let name, let step):
             self.change(name) { $0.step = step }
             if self.inWork.count > self.settings.maximumUnavailable { self.violations.append("too many in work") }
             if Set(self.inWork.map(\.zone)).count > 1 { self.violations.append("two zones at once") }
-            if self.nodes.contains(where: { $0.isSelected && $0.record == nil }) {
-                self.violations.append("begun before all were marked")
+            if self.nodes.contains(where: { $0.isSelected && !$0.isAnnounced }) {
+                self.violations.append("begun before all were announced")
             }
         case .drain(let name):
             guard let node = self.nodes.first(where: { $0.name == name }) else { break }
-            if self.settings.isSurging, self.nodes.count(where: { $0.zone == node.zone && $0.replacement != nil }) == 0 {
+            if self.settings.isSurging, self.nodes.count(where: { $0.zone == node.zone && $0.replacement != nil }) == 0
+            {
                 self.violations.append("drained before there was a new one")
             }
-            self.answers.append { $0.drained(name, uid: node.uid, isEmpty: true, problem: ""); _ = $1 }
+            self.answers.append {
+                $0.drained(name, uid: node.uid, isEmpty: true, problem: "")
+                _ = $1
+            }
         case .run(.replace, let node, let zone):
             self.made += 1
             let new = RollNode(
@@ -76,10 +90,16 @@ private struct World {
             )
             self.nodes.append(new)
             if !self.settings.isSurging, self.replaceRemoves { self.nodes.removeAll { $0.name == node } }
-            self.answers.append { $0.ended(.replace, node: node, status: 0); _ = $1 }
+            self.answers.append {
+                $0.ended(.replace, node: node, status: 0)
+                _ = $1
+            }
         case .run(.remove, let node, _):
             self.nodes.removeAll { $0.name == node }
-            self.answers.append { $0.ended(.remove, node: node, status: 0); _ = $1 }
+            self.answers.append {
+                $0.ended(.remove, node: node, status: 0)
+                _ = $1
+            }
         case .askReady:
             let isReady = self.readyRefusals == 0
             self.readyRefusals = max(0, self.readyRefusals - 1)
@@ -133,8 +153,10 @@ struct RollMachineTests {
         let staying = settings.isSurging && !settings.removes ? 6 : 0
         #expect(world.nodes.count { $0.record != nil } == staying)
         #expect(world.nodes.allSatisfy { $0.record == nil || $0.step == .done })
-        #expect(Dictionary(grouping: world.nodes.filter { $0.record == nil }, by: \.zone).mapValues(\.count)
-            == ["a": 2, "b": 2, "c": 2])
+        #expect(
+            Dictionary(grouping: world.nodes.filter { $0.record == nil }, by: \.zone).mapValues(\.count)
+                == ["a": 2, "b": 2, "c": 2]
+        )
         #expect(world.nodes.allSatisfy { $0.replacement == nil })
     }
 
@@ -232,6 +254,7 @@ struct RollMachineTests {
             guard case .mark(let name, let record) = action else { continue }
             for index in nodes.indices where nodes[index].name == name { nodes[index].record = record }
         }
+        for index in nodes.indices { nodes[index].isAnnounced = true }
         #expect(machine.look(nodes, [], now: world.now).actions == [.step("a-0", .adding), .step("a-1", .adding)])
         let commands = machine.look(nodes, [], now: world.now).actions
         #expect(commands == [.run(.replace, node: "a-0", zone: "a"), .run(.replace, node: "a-1", zone: "a")])
@@ -247,7 +270,7 @@ struct RollMachineTests {
     @Test func whoeverTakesAMarkAwayStopsTheRoll() {
         var world = World(["a": 2], settings: RollMachine.Settings())
         var machine = RollMachine(world.settings)
-        for _ in 0..<3 {
+        for _ in 0..<4 {
             for action in machine.look(world.nodes, world.clusters, now: world.now).actions {
                 _ = world.perform(action)
             }

@@ -10,10 +10,102 @@ struct MoveTests {
             facts.nodes[node]?.taints = [NodeFacts.Taint(key: "decommission-pending")]
         }
         facts.assess()
+        // A while ago.
+        if nodes.contains("node-a") { self.noteWish(&facts, secondsAgo: 5) }
+    }
+
+    /// The cluster has had something to move for so long.
+    private func noteWish(_ facts: inout ClusterFacts, secondsAgo: Double) {
+        facts.status.conditions.removeAll { $0.type == .readyForEviction }
+        facts.status.conditions.set(
+            .readyForEviction,
+            .false,
+            reason: .justAnnounced,
+            message: "",
+            observedGeneration: nil,
+            now: Timestamp(testNow.addingTimeInterval(-secondsAgo))
+        )
     }
 
     private func isBlocked(_ plan: ClusterPlan, _ reason: ConditionReason) -> Bool {
         if case .blocked(reason, _) = plan.move { true } else { false }
+    }
+
+    @Test("A node that was announced just now is left alone for a moment: others may be announced with it")
+    func settles() {
+        var facts = makeCluster()
+        self.announce(&facts, "node-a")
+        self.noteWish(&facts, secondsAgo: 0)
+        let first = plan(facts)
+        #expect(self.isBlocked(first, .justAnnounced))
+        #expect(first.wakeAt == testNow.addingTimeInterval(5))
+        #expect(plan(facts, after: 4.9).decision == nil)
+        // In time: nobody moves to the node that was announced second.
+        var both = facts
+        self.announce(&both, "node-b")
+        #expect(plan(both, after: 5).status.transition?.to == "orders-3")
+        #expect(plan(facts, after: 5).status.transition?.to == "orders-2")
+        // What goes now is not waited for, nor what is killed soon.
+        facts.nodes["node-a"]?.annotations[Annotations.evictionDeadline] = Timestamp(testNow).rawValue
+        facts.assess()
+        #expect(plan(facts).status.transition != nil)
+    }
+
+    @Test("One too many on a node that goes, too, gives its place to one on a fresh node", arguments: [1, 3])
+    func uselessExtraInstance(instances: Int) {
+        var facts = makeCluster()
+        facts.spec.instances = instances
+        let extra = "orders-\(instances + 1)"
+        let all = (1...instances + 1).map { "orders-\($0)" }
+        for name in facts.status.members where !all.contains(name) {
+            facts.pods[name] = nil
+            facts.volumes[name] = nil
+            facts.reports[name] = nil
+        }
+        facts.status.members = all
+        facts.status.lastInstanceNumber = instances + 1
+        facts.nodes["node-d"] = NodeFacts(name: "node-d", labels: ["topology.kubernetes.io/zone": "a"])
+        facts.pods[extra] = facts.pods[extra] ?? facts.pods["orders-3"]
+        facts.pods[extra]?.instance = extra
+        facts.pods[extra]?.node = instances == 1 ? "node-b" : "node-d"
+        facts.volumes[extra] = VolumeFacts(instance: extra, uid: "pvc-x", zones: [instances == 1 ? "b" : "a"])
+        self.announce(&facts, "node-a", "node-b", "node-c", "node-d")
+        #expect(plan(facts).decision == nil, "there is no better place yet")
+        facts.nodes["node-e"] = NodeFacts(name: "node-e", labels: ["topology.kubernetes.io/zone": "e"])
+        facts.assess()
+        let removal = plan(facts)
+        #expect(removal.decision?.event?.reason == "InstanceRemoved")
+        #expect(removal.status.members == all.filter { $0 != extra })
+        facts.status = removal.status
+        facts.pods[extra] = nil
+        facts.volumes[extra] = nil
+        let addition = plan(facts)
+        #expect(addition.status.joining == ["orders-\(instances + 2)"])
+    }
+
+    @Test("Of nodes of one rank, the instance that shares its zone leaves, so that zones stay apart")
+    func leavesSharedZone() {
+        var facts = makeCluster()
+        // orders-4 was made beside orders-1 to move to; then the primary moved there.
+        facts.status.members.append("orders-4")
+        facts.status.lastInstanceNumber = 4
+        facts.nodes["node-d"] = NodeFacts(name: "node-d", labels: ["topology.kubernetes.io/zone": "a"])
+        facts.pods["orders-4"] = facts.pods["orders-1"]
+        facts.pods["orders-4"]?.instance = "orders-4"
+        facts.pods["orders-4"]?.uid = "uid-4"
+        facts.pods["orders-4"]?.node = "node-d"
+        facts.pods["orders-1"]?.role = .replica
+        facts.volumes["orders-4"] = VolumeFacts(instance: "orders-4", uid: "pvc-4", zones: ["a"])
+        facts.reports["orders-4"] = facts.reports["orders-1"]
+        facts.reports["orders-4"]?.podUID = "uid-4"
+        facts.reports["orders-1"] = facts.reports["orders-2"]
+        facts.reports["orders-1"]?.podUID = "uid-1"
+        facts.status.primary = "orders-4"
+        facts.assess()
+        #expect(plan(facts).status.members == ["orders-2", "orders-3", "orders-4"])
+        // Whoever is on a worse node leaves all the same.
+        facts.cordon("node-c")
+        #expect(plan(facts).status.members == ["orders-1", "orders-2", "orders-4"])
     }
 
     @Test("At rest there is nothing to decide, to write or to ask")

@@ -385,6 +385,15 @@ final class Playground: Sendable {
         )
     }
 
+    func annotate(cluster: String, _ key: String, _ value: String?) async throws {
+        _ = try await self.client.patch(
+            PostgresCluster.self,
+            cluster,
+            namespace: self.namespace,
+            .merge(["metadata": ["annotations": [key: value.map { .string($0) } ?? .null]]])
+        )
+    }
+
     func events(reason: String) async throws -> [Event] {
         try await self.client.list(Event.self, namespace: self.namespace).items.filter { $0.reason == reason }
     }

@@ -96,8 +96,22 @@ struct SwitchoverTests {
                     ])
                 )
                 try await self.waitUntilMoved(playground, "orders", off: second.node)
+
+                // And to where somebody wants it: an instance on a node that stays.
+                try await playground.waitUntilReady("orders")
+                let third = try await playground.primary(of: "orders")
+                let goal = try #require(
+                    try await playground.cluster("orders").status?.instances
+                        .first { $0.node != second.node && $0.node != third.node }
+                )
+                try await playground.annotate(cluster: "orders", Annotations.switchoverTo, "\(goal.name)@3")
+                try await self.waitUntilMoved(playground, "orders", off: third.node)
+                let status = try await playground.cluster("orders").status
+                #expect(status?.primary == goal.name)
+                #expect(status?.lastTransition?.reason == .requested)
             }
-            #expect(try await playground.cluster("orders").status?.term == 3)
+            // The request is still there, and used up.
+            #expect(try await playground.cluster("orders").status?.term == 4)
         }
     }
 

@@ -72,12 +72,19 @@ struct DrainProgress: Sendable, Hashable {
 struct DrainNarrator: Sendable {
     let printer: Printer
     let start: Date
+    /// What the times in front of the lines are counted from.
+    private let zero: Date
     private var summary = ""
     private var obstacles: Set<String> = []
 
-    init(_ printer: Printer, start: Date) {
+    /// - Parameters:
+    ///   - printer: where to.
+    ///   - start: when the drain began.
+    ///   - zero: what times are counted from, when that is something else.
+    init(_ printer: Printer, start: Date, zero: Date? = nil) {
         self.printer = printer
         self.start = start
+        self.zero = zero ?? start
     }
 
     /// How long Drover may think before its silence is worth a line, in seconds.
@@ -106,7 +113,7 @@ struct DrainNarrator: Sendable {
     }
 
     private func stamp(_ now: Date) -> String {
-        let text = Age.text(seconds: now.timeIntervalSince(self.start))
+        let text = Age.text(seconds: now.timeIntervalSince(self.zero))
         return String(repeating: " ", count: max(0, 5 - text.count)) + text
     }
 }

@@ -44,12 +44,18 @@ struct DrainRun: Sendable {
         init(_ value: Shared) { self.value = Lock(value) }
     }
 
-    init(client: KubernetesClient, node: String, settings: DrainMachine.Settings, printer: Printer) {
+    init(
+        client: KubernetesClient,
+        node: String,
+        settings: DrainMachine.Settings,
+        printer: Printer,
+        zero: Date? = nil
+    ) {
         self.client = client
         self.node = node
         self.printer = printer
         self.shared = SharedBox(
-            Shared(machine: DrainMachine(settings), narrator: DrainNarrator(printer, start: self.start))
+            Shared(machine: DrainMachine(settings), narrator: DrainNarrator(printer, start: self.start, zero: zero))
         )
     }
 

@@ -31,8 +31,10 @@ struct RollMachine: Sendable {
     }
 
     enum Action: Sendable, Hashable {
-        /// Make a node part of the roll and announce that it goes.
+        /// Make a node part of the roll.
         case mark(String, RollRecord)
+        /// Say that a node goes.
+        case announce(String, RollRecord)
         /// Note that a node has come in the roll.
         case adopt(String, RollRecord)
         case step(String, RollStep)
@@ -60,6 +62,7 @@ struct RollMachine: Sendable {
     private(set) var record: RollRecord?
     private var hasEnded = false
     private var marked: Set<String> = []
+    private var announced: Set<String> = []
     private var adopted: Set<String> = []
     /// Steps by UID, as decided by this run: the watch may be behind.
     private var steps: [String: RollStep] = [:]
@@ -120,7 +123,8 @@ struct RollMachine: Sendable {
     // MARK: What is there now
 
     /// - Returns: what to do now, in this order, and when to look again even if nothing changes.
-    mutating func look(_ nodes: [RollNode], _ clusters: [RollCluster], now: Date) -> (actions: [Action], wakeAt: Date?) {
+    mutating func look(_ nodes: [RollNode], _ clusters: [RollCluster], now: Date) -> (actions: [Action], wakeAt: Date?)
+    {
         guard !self.hasEnded else { return ([], nil) }
         self.waitsFor = []
         if let problem {
@@ -170,8 +174,9 @@ struct RollMachine: Sendable {
         )
     }
 
-    /// All of them before anything else: a primary must not move to a node that is next.
-    /// - Returns: nil when all are marked.
+    /// All are marked before the first one is announced, and all are announced before anything else: a primary must not
+    /// move to a node that is next.
+    /// - Returns: nil when all are announced.
     private mutating func mark(_ nodes: [RollNode], _ record: RollRecord) -> [Action]? {
         var actions: [Action] = []
         var isOneUnseen = false
@@ -185,6 +190,17 @@ struct RollMachine: Sendable {
         // Seen once and taken away since: somebody wants the roll to stop.
         if self.before != nil, isOneUnseen {
             return self.end(.stopped("somebody has taken the roll's mark off a node")).0
+        }
+        guard actions.isEmpty, !isOneUnseen else { return actions }
+        for node in nodes where node.record == record && !node.isAnnounced && node.step?.isEmptied != true {
+            if self.announced.insert(node.uid).inserted, self.before == nil {
+                actions.append(.announce(node.name, record))
+            } else {
+                isOneUnseen = true
+            }
+        }
+        if self.before != nil, isOneUnseen {
+            return self.end(.stopped("somebody has taken the announcement off a node")).0
         }
         return actions.isEmpty && !isOneUnseen ? nil : actions
     }
@@ -286,7 +302,9 @@ struct RollMachine: Sendable {
             let arrived = round.newcomers[zone]?.count ?? 0
             self.waitsFor.append("new nodes\(place): \(ready) of \(needed) ready, \(arrived) there")
         }
-        for node in round.old where round.step(of: node) == .draining { self.waitsFor.append("\(node.name) to be empty") }
+        for node in round.old where round.step(of: node) == .draining {
+            self.waitsFor.append("\(node.name) to be empty")
+        }
         for job in self.errands.filter({ $0.value == .running }).keys.sorted(by: { $0.node < $1.node }) {
             self.waitsFor.append("the \(job.errand.rawValue) command of \(job.node)")
         }

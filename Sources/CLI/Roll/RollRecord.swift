@@ -82,6 +82,8 @@ struct RollNode: Hashable, Sendable {
     var isSelected = false
     /// The roll that it is replaced in.
     var record: RollRecord?
+    /// Whether it is announced that the node goes.
+    var isAnnounced = false
     var step: RollStep?
     /// The roll that it has come in.
     var replacement: RollRecord?

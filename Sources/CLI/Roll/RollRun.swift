@@ -35,7 +35,7 @@ struct RollRun: Sendable {
     private struct Shared {
         var machine: RollMachine
         var drains: [DrainReport] = []
-        var told: Set<String> = []
+        var waiting = RollWaiting()
     }
 
     private final class SharedBox: Sendable {
@@ -141,10 +141,9 @@ struct RollRun: Sendable {
         )
         return self.shared.value.withLock { shared in
             let (actions, wakeAt) = shared.machine.look(view.nodes, view.clusters, now: now)
-            let waitsFor = shared.machine.waitsFor
-            for text in waitsFor where !shared.told.contains(text) { self.say("waiting for \(text)", .faint) }
-            shared.told = Set(waitsFor)
-            return (actions, wakeAt)
+            let told = shared.waiting.tell(shared.machine.waitsFor, now: now)
+            for text in told.texts { self.say("waiting for \(text)", .faint) }
+            return (actions, [wakeAt, told.wakeAt].compactMap(\.self).min())
         }
     }
 
@@ -159,11 +158,11 @@ struct RollRun: Sendable {
     private func write(_ action: RollMachine.Action) async throws -> Bool {
         switch action {
         case .mark(let node, let record):
-            var annotations: [String: JSONValue] = [Annotations.roll: .string(try record.annotation())]
+            try await self.annotate(node, [Annotations.roll: .string(try record.annotation())])
+        case .announce(let node, let record):
             // Far ahead: what a drain announces later comes in its place.
             let planned = (record.startedAt.date ?? Date()).addingTimeInterval(Self.horizonSeconds)
-            annotations[Annotations.plannedEviction] = .string(Timestamp(planned).rawValue)
-            try await self.annotate(node, annotations)
+            try await self.annotate(node, [Annotations.plannedEviction: .string(Timestamp(planned).rawValue)])
             self.say("\(node): announced, it will be replaced")
         case .adopt(let node, let record):
             try await self.annotate(node, [Annotations.rollReplacement: .string(try record.annotation())])
@@ -204,7 +203,7 @@ struct RollRun: Sendable {
         case .askReady:
             let status = try await self.commands.ready?.run([:]) ?? 0
             self.shared.value.withLock { $0.machine.answeredReady(status == 0, now: Date()) }
-        case .mark, .adopt, .step, .forget, .end: break
+        case .mark, .announce, .adopt, .step, .forget, .end: break
         }
     }
 
@@ -214,8 +213,14 @@ struct RollRun: Sendable {
             let node = try await self.client.get(Node.self, name)
             uid = node.metadata.uid ?? ""
             let settings = self.limits.settings(for: node, now: Date())
-            let report = try await DrainRun(client: self.client, node: name, settings: settings, printer: self.printer)
-                .run()
+            let report = try await DrainRun(
+                client: self.client,
+                node: name,
+                settings: settings,
+                printer: self.printer,
+                zero: self.start
+            )
+            .run()
             self.shared.value.withLock { shared in
                 shared.drains.append(report)
                 shared.machine.drained(name, uid: uid, isEmpty: report.isDone, problem: report.problem)

@@ -15,7 +15,8 @@ struct RollView: Hashable, Sendable {
         for pod in pods {
             guard let node = pod.spec?.nodeName, pod.metadata.deletionTimestamp == nil else { continue }
             let isReady = pod.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false
-            if let owner = pod.metadata.ownerReferences?.first(where: { $0.controller == true && $0.kind == "DaemonSet" })
+            if let owner = pod.metadata.ownerReferences?
+                .first(where: { $0.controller == true && $0.kind == "DaemonSet" })
             {
                 let name = "\(pod.metadata.namespace ?? "")/\(owner.name)"
                 // While one of its pods replaces another, the better one counts.
@@ -56,6 +57,7 @@ extension RollNode {
             isReady: facts.conditions["Ready"] == "True" && !facts.isUnschedulable && !facts.isTerminating,
             isSelected: selected.contains(uid),
             record: facts.annotations[Annotations.roll].flatMap { RollRecord(annotation: $0) },
+            isAnnounced: facts.annotations[Annotations.plannedEviction] != nil,
             step: facts.annotations[Annotations.rollStep].flatMap { RollStep(rawValue: $0) },
             replacement: facts.annotations[Annotations.rollReplacement].flatMap { RollRecord(annotation: $0) }
         )

@@ -59,6 +59,8 @@ public struct ClusterFacts: Sendable {
     public var lastKnownLSN: LSN?
     /// Whom a person wants to become primary although data may be missing there, and in place of which term's primary.
     public var requestedFailover: RequestedFailover?
+    /// The planned move that a person asks for.
+    public var requestedSwitchover: RequestedSwitchover?
 
     /// Makes facts about a cluster of which nothing is known but its object.
     public init(namespace: String, name: String, spec: ResolvedSpec, status: PostgresClusterStatus) {
@@ -121,6 +123,9 @@ public struct Obstacle: Sendable, Hashable {
 public struct PlanningConfiguration: Sendable, Hashable {
     /// How long before a deadline a hold ends and a less good place is taken; in seconds.
     public var holdMarginSeconds: Double = 15 * 60
+    /// How long an announced node is left alone: others are mostly announced with it, and nobody should move to one of
+    /// them; in seconds.
+    public var announcementSettleSeconds: Double = 5
     /// How many clusters may move at once.
     public var maximumTransitions: Int = 50
     /// How many primaries an announced move may bring to one fresh node.
@@ -152,6 +157,22 @@ public struct RequestedFailover: Sendable, Hashable {
         let parts = text.split(separator: "@", omittingEmptySubsequences: false)
         guard parts.count == 2, !parts[0].isEmpty, let term = Int64(parts[1]) else { return nil }
         self.instance = String(parts[0])
+        self.term = term
+    }
+}
+
+/// What ``Annotations/switchoverTo`` asks for.
+public struct RequestedSwitchover: Sendable, Hashable {
+    /// Who is to become primary; nil leaves the choice to the planner.
+    public var instance: String?
+    /// The term in which this was asked, and in which alone it counts.
+    public var term: Int64
+
+    /// Reads `<instance>@<term>` or `@<term>`, nil when it is not of this form.
+    public init?(_ text: String) {
+        let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+        guard parts.count == 2, let term = Int64(parts[1]) else { return nil }
+        self.instance = parts[0].isEmpty ? nil : String(parts[0])
         self.term = term
     }
 }

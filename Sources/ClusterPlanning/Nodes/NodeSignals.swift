@@ -103,6 +103,7 @@ public struct NodeRanking: Sendable, Hashable, Codable {
         NodeSignal(place: .label, key: "lifecycle-status", value: "decommission-pending", level: 2),
         NodeSignal(place: .condition, key: "MaintenancePlanned", level: 2),
         NodeSignal(place: .annotation, key: "weave.works/kured-reboot-in-progress", level: 2),
+        NodeSignal(place: .annotation, key: Annotations.roll, level: 1),
     ]
 
     /// The labels by which the usual clouds name their node pools.

@@ -36,6 +36,8 @@ struct Planning {
     var plan: ClusterPlan
     /// One more instance than the spec asks for: a place to move to.
     var needsExtraInstance = false
+    /// There is one more already, but it is of no use: its node goes, too.
+    var hasUselessExtraInstance = false
 
     init(facts: ClusterFacts, configuration: PlanningConfiguration, now: Date) {
         self.facts = facts
@@ -130,7 +132,7 @@ struct Planning {
             self.status.transition == nil && self.status.joining.isEmpty
             && self.facts.instances.allSatisfy { self.facts.pods[$0]?.isReady == true }
             && (self.facts.rank(ofNode: self.facts.primaryPod?.node) ?? .leaving) < .announced
-            && self.facts.isPrimaryServing && !self.isPrimaryEnding
+            && self.facts.isPrimaryServing && !self.isPrimaryEnding && self.requestedSwitchover == nil
         if !isAtRest { self.plan.watched.formUnion(self.facts.instances) }
     }
 

@@ -47,7 +47,9 @@ extension Planning {
                 status.joining.append(contentsOf: names)
                 status.lastInstanceNumber = numbers.upperBound - 1
             }
-        } else if count > wanted, self.facts.isPrimaryServing, let leaving = self.nextToLeave {
+        } else if count > wanted || self.hasUselessExtraInstance, self.facts.isPrimaryServing,
+            let leaving = self.nextToLeave
+        {
             // Not while the primary may be lost: the one too many may be the one that takes over.
             self.decide(PlannedEvent("InstanceRemoved", "\(leaving) is one more than needed")) { status in
                 status.members.removeAll { $0 == leaving }
@@ -122,11 +124,12 @@ extension Planning {
         self.facts.volumes[instance] == nil && self.facts.pods[instance] == nil
     }
 
-    /// Who goes when there are too many: never the primary, first who is not well, then who is on the worst node.
+    /// Who goes when there are too many: never the primary, first who is not well, then who is on the worst node,
+    /// then who shares a zone.
     private var nextToLeave: String? {
         // While somebody joins, or the primary has yet to move, nobody leaves.
         guard self.status.joining.isEmpty || self.facts.instances.count > self.facts.spec.instances + 1,
-            case .settled = self.plan.move
+            self.plan.move == .settled || self.hasUselessExtraInstance
         else { return nil }
         return self.facts.instances.filter { $0 != self.status.primary }
             .max { left, right in
@@ -134,11 +137,16 @@ extension Planning {
             }
     }
 
-    private func leavingKey(_ instance: String) -> (Int, Int, Int) {
+    private func leavingKey(_ instance: String) -> (Int, Int, Int, Int) {
         let pod = self.facts.pods[instance]
+        let zone = self.facts.zone(ofNode: pod?.node)
+        // An instance alone in its zone is worth more than one that shares it.
+        let isAlone = !self.facts.pods.values.contains { other in
+            other.instance != instance && self.facts.zone(ofNode: other.node) == zone
+        }
         return (
             pod?.isReady == true ? 0 : 1, (self.facts.rank(ofNode: pod?.node) ?? .leaving).rawValue,
-            self.facts.names.number(ofInstance: instance) ?? 0
+            isAlone ? 0 : 1, self.facts.names.number(ofInstance: instance) ?? 0
         )
     }
 

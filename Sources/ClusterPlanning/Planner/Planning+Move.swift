@@ -36,6 +36,12 @@ extension Planning {
                 deadline: assessment.deadline
             )
         }
+        // Somebody's own choice goes before ours, as long as it is possible.
+        if assessment.rank < .announced || self.isRequestPossible,
+            let wish = self.requestedWish(node: node, assessment)
+        {
+            return wish
+        }
         guard assessment.rank >= .announced else { return nil }
         return MoveWish(
             reason: assessment.reason ?? .nodeAnnotated,
@@ -56,7 +62,7 @@ extension Planning {
         return hold
     }
 
-    private mutating func block(_ reason: ConditionReason, _ message: String) {
+    mutating func block(_ reason: ConditionReason, _ message: String) {
         self.plan.move = .blocked(reason, message: message)
     }
 
@@ -69,6 +75,11 @@ extension Planning {
             self.block(.held, hold)
             return
         }
+        if wish.reason == .requested {
+            self.planRequested(wish, from: primary)
+            return
+        }
+        guard !self.isSettling(wish) else { return }
         let candidates = self.facts.candidates(now: self.now)
         let isPressing = self.isPressing(wish)
         guard let favourite = candidates.best else {
@@ -83,11 +94,7 @@ extension Planning {
             self.bringFreshNode(candidates, allowing: isPressing ? .old : .fresh)
             return
         }
-        guard self.facts.otherTransitions < self.configuration.maximumTransitions else {
-            self.block(.tooManyMoves, "\(self.facts.otherTransitions) other clusters move")
-            self.plan.wake(at: self.now.addingTimeInterval(1))
-            return
-        }
+        guard !self.areTooManyMoving() else { return }
         let crowd = best.node.flatMap { self.facts.primariesPerNode[$0] } ?? 0
         if wish.rank == .announced, !self.isNear(wish.deadline), crowd >= self.configuration.maximumPrimariesPerNode {
             self.block(.freshNodesFull, "\(best.node ?? "the node") has \(crowd) primaries")
@@ -98,8 +105,25 @@ extension Planning {
         self.begin(wish, from: primary, to: best.instance)
     }
 
+    /// Whether it was announced so short a time ago that others may be announced with it.
+    private mutating func isSettling(_ wish: MoveWish) -> Bool {
+        guard wish.rank == .announced, !self.isNear(wish.deadline) else { return false }
+        let end = self.waitingSince.addingTimeInterval(self.configuration.announcementSettleSeconds)
+        guard self.now < end else { return false }
+        self.block(.justAnnounced, "\(wish.node ?? "the node") was announced a moment ago, and others may follow")
+        self.plan.wake(at: end)
+        return true
+    }
+
+    mutating func areTooManyMoving() -> Bool {
+        guard self.facts.otherTransitions >= self.configuration.maximumTransitions else { return false }
+        self.block(.tooManyMoves, "\(self.facts.otherTransitions) other clusters move")
+        self.plan.wake(at: self.now.addingTimeInterval(1))
+        return true
+    }
+
     /// Whether nothing in the primary speaks against stopping it.
-    private mutating func mayStop(_ primary: String, _ wish: MoveWish) -> Bool {
+    mutating func mayStop(_ primary: String, _ wish: MoveWish) -> Bool {
         switch self.stopVerdict(on: primary, wish) {
         case .harmless: return true
         case .refused(let obstacle): self.block(obstacle.reason, obstacle.message)
@@ -130,7 +154,7 @@ extension Planning {
         return .unknown
     }
 
-    private mutating func begin(_ wish: MoveWish, from: String, to: String) {
+    mutating func begin(_ wish: MoveWish, from: String, to: String) {
         let now = self.now
         self.plan.move = .moving
         self.decide(PlannedEvent("SwitchoverStarted", "\(from) to \(to): \(wish.reason.rawValue)")) { status in
@@ -180,7 +204,7 @@ extension Planning {
         return condition.lastTransitionTime.date ?? self.now
     }
 
-    private mutating func explain(_ candidates: [Candidate]) {
+    mutating func explain(_ candidates: [Candidate]) {
         if self.status.primary.flatMap({ self.facts.report(of: $0) }) == nil {
             self.block(.primaryUnreachable, "the primary does not answer")
             return
@@ -219,6 +243,8 @@ extension Planning {
             self.plan.evictions.append(PodReference(instance: victim.instance, uid: pod.uid))
         } else if others.allSatisfy({ ($0.rank ?? .leaving) >= .announced }) {
             self.needsExtraInstance = true
+            // One too many that was made where nobody can go any more gives up its place to one that is of use.
+            self.hasUselessExtraInstance = self.facts.instances.count > self.facts.spec.instances
         }
     }
 }

@@ -164,6 +164,8 @@ final class OperatorState: Sendable {
         if let hold = cluster.metadata.annotations?[Annotations.hold], !hold.isEmpty { facts.hold = hold }
         facts.requestedFailover = cluster.metadata.annotations?[Annotations.failoverTo]
             .flatMap { RequestedFailover($0) }
+        facts.requestedSwitchover = cluster.metadata.annotations?[Annotations.switchoverTo]
+            .flatMap { RequestedSwitchover($0) }
         facts.pods = self.pods.entries(of: key).mapValues(\.value)
         facts.poolers = self.poolers.entries(of: key).mapValues(\.value)
         for (name, entry) in self.claims.entries(of: key) {

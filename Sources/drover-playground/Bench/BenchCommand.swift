@@ -6,7 +6,9 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure Drover against what PostgreSQL itself takes, and against others.",
-        subcommands: [BenchSwitchoverCommand.self, BenchFailoverCommand.self, BenchPoolerCommand.self]
+        subcommands: [
+            BenchSwitchoverCommand.self, BenchFailoverCommand.self, BenchPoolerCommand.self, BenchRollCommand.self,
+        ]
     )
 }
 
