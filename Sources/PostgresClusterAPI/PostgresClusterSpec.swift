@@ -194,13 +194,20 @@ extension PostgresClusterSpec {
 
     /// How the cluster behaves while nodes are replaced.
     public struct Maintenance: Codable, Hashable, Sendable {
+        /// What becomes of a primary without replica whose node leaves.
+        public var singleInstance: SingleInstanceMaintenance?
         /// Seconds to wait for a fresh node before the primary moves to one that must be replaced, too.
         public var freshNodeWaitSeconds: Int?
         /// Why planned moves wait now; nil or empty for no hold.
         public var hold: String?
 
         /// Makes the section.
-        public init(freshNodeWaitSeconds: Int? = nil, hold: String? = nil) {
+        public init(
+            singleInstance: SingleInstanceMaintenance? = nil,
+            freshNodeWaitSeconds: Int? = nil,
+            hold: String? = nil
+        ) {
+            self.singleInstance = singleInstance
             self.freshNodeWaitSeconds = freshNodeWaitSeconds
             self.hold = hold
         }
@@ -219,4 +226,14 @@ extension PostgresClusterSpec {
             self.owner = owner
         }
     }
+}
+
+/// What becomes of a primary without replica whose node leaves.
+public enum SingleInstanceMaintenance: String, Codable, Hashable, Sendable, CaseIterable {
+    /// A second instance is made elsewhere, the primary moves there, and the first one goes.
+    case surge = "Surge"
+    /// It stays, and says so, until somebody does something.
+    case block = "Block"
+    /// It may be evicted, and starts elsewhere; nobody can write meanwhile.
+    case restart = "Restart"
 }

@@ -45,6 +45,8 @@ public struct ResolvedSpec: Hashable, Sendable {
     public var failoverMaximumLag: Int64
     /// How long to wait for a fresh node.
     public var freshNodeWait: Duration
+    /// What becomes of a primary without replica whose node leaves.
+    public var singleInstance: SingleInstanceMaintenance
     /// Why planned moves wait; nil for no hold.
     public var hold: String?
     /// Name of the application's database.
@@ -81,6 +83,8 @@ public enum SpecDefaults {
     public static let failoverMaximumLag = Quantity(bytes: 1 << 20)
     /// Seconds to wait for a fresh node.
     public static let freshNodeWaitSeconds = 600
+    /// What becomes of a primary without replica.
+    public static let singleInstance = SingleInstanceMaintenance.surge
     /// Name of the application's database.
     public static let database = "app"
     /// Name of the application's role.
@@ -115,6 +119,7 @@ extension PostgresClusterSpec {
             leaseDuration: .seconds(self.failover?.leaseDurationSeconds ?? SpecDefaults.leaseDurationSeconds),
             failoverMaximumLag: (self.failover?.maximumLagBytes ?? SpecDefaults.failoverMaximumLag).bytes,
             freshNodeWait: .seconds(self.maintenance?.freshNodeWaitSeconds ?? SpecDefaults.freshNodeWaitSeconds),
+            singleInstance: self.maintenance?.singleInstance ?? SpecDefaults.singleInstance,
             hold: hold.isEmpty ? nil : hold,
             database: self.bootstrap?.database ?? SpecDefaults.database,
             owner: self.bootstrap?.owner ?? SpecDefaults.owner,

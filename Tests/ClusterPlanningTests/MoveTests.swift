@@ -51,6 +51,57 @@ struct MoveTests {
         #expect(plan(facts).status.transition != nil)
     }
 
+    /// One instance, on a node that leaves, and another node that is fresh.
+    private func makeSingle(_ maintenance: SingleInstanceMaintenance) -> ClusterFacts {
+        var facts = makeCluster()
+        for name in ["orders-2", "orders-3"] {
+            facts.pods[name] = nil
+            facts.volumes[name] = nil
+            facts.reports[name] = nil
+        }
+        facts.status.members = ["orders-1"]
+        facts.spec.instances = 1
+        facts.spec.singleInstance = maintenance
+        facts.cordon("node-a")
+        return facts
+    }
+
+    @Test("A single instance does what its spec says", arguments: SingleInstanceMaintenance.allCases)
+    func singleInstance(maintenance: SingleInstanceMaintenance) {
+        var facts = self.makeSingle(maintenance)
+        let result = plan(facts)
+        #expect(result.isLetGo == (maintenance == .restart))
+        #expect(result.budgets.primary == (maintenance == .restart ? 0 : 1))
+        #expect(result.status.joining == (maintenance == .surge ? ["orders-4"] : []))
+        #expect(self.isBlocked(result, .singleInstance) == (maintenance != .restart))
+        // The deadline forces nothing that would need a second instance.
+        facts.nodes["node-a"]?.annotations[Annotations.evictionDeadline] = Timestamp(testNow).rawValue
+        facts.assess()
+        #expect(plan(facts).status.joining == (maintenance == .surge ? ["orders-4"] : []))
+        #expect(self.isBlocked(plan(facts), .singleInstance) == (maintenance != .restart))
+        // Its pod goes: it comes back by itself.
+        facts.pods["orders-1"]?.isTerminating = true
+        #expect(plan(facts).status.joining.isEmpty == (maintenance != .surge))
+        facts.pods["orders-1"] = nil
+        facts.reports["orders-1"] = nil
+        let gone = plan(facts)
+        #expect(gone.decision == nil)
+        #expect(gone.instances.map(\.createsPod) == [true])
+    }
+
+    @Test("With a replica there is more to do than to let go", arguments: SingleInstanceMaintenance.allCases)
+    func singleInstanceCountsAlone(maintenance: SingleInstanceMaintenance) {
+        var facts = makeCluster()
+        facts.spec.singleInstance = maintenance
+        facts.cordon("node-a")
+        #expect(plan(facts).status.transition?.to == "orders-2")
+        #expect(plan(facts).budgets.primary == 1)
+        // On the way from three to one: there still is somebody to move to.
+        facts.spec.instances = 1
+        #expect(plan(facts).status.transition?.to == "orders-2")
+        #expect(plan(facts).budgets.primary == 1)
+    }
+
     @Test("One too many on a node that goes, too, gives its place to one on a fresh node", arguments: [1, 3])
     func uselessExtraInstance(instances: Int) {
         var facts = makeCluster()

@@ -105,7 +105,9 @@ struct Preflight: Sendable {
                     cluster,
                     .warns,
                     ConditionReason.singleInstance.rawValue,
-                    "a second instance is cloned before every move, which takes as long as copying the database",
+                    cluster.spec.resolved.singleInstance == .restart
+                        ? "it is evicted, and nobody can write until it has started elsewhere"
+                        : "a second instance is cloned before every move, which takes as long as copying the database",
                     "set spec.instances to 2 or more before the roll"
                 )
             )

@@ -98,6 +98,9 @@ public struct ClusterFacts: Sendable {
     /// All instances that belong to the cluster.
     public var instances: [String] { self.status.members + self.status.joining }
 
+    /// Whether there is one instance, and there should be no more.
+    public var isSingle: Bool { self.spec.instances == 1 && self.instances.count == 1 }
+
     /// Whether the instance that should be primary says that it is.
     public var isPrimaryServing: Bool {
         guard let primary = self.status.primary, let report = self.report(of: primary) else { return false }

@@ -43,6 +43,8 @@ public struct ClusterPlan: Sendable {
     public var events: [PlannedEvent] = []
     /// What this cluster means for the node of its primary.
     public var move: MoveSummary = .settled
+    /// Whether the primary may be stopped together with its node: nobody has to wait for it.
+    public var isLetGo = false
 
     /// Asks to look again at `date` at the latest.
     mutating func wake(at date: Date) {

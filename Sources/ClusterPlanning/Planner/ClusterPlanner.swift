@@ -145,6 +145,8 @@ struct Planning {
     }
 
     private mutating func planBudgets() {
+        self.plan.isLetGo = self.facts.isSingle && self.facts.spec.singleInstance == .restart
+        if self.plan.isLetGo, !self.plan.budgets.isFrozen { self.plan.budgets.primary = 0 }
         guard !self.plan.budgets.isFrozen else {
             // More than there can be replicas: nothing labelled `replica` can go, whatever a stale count says.
             self.plan.budgets.replicas = max(self.facts.pods.count, self.facts.instances.count)

@@ -71,6 +71,14 @@ extension Planning {
             self.plan.move = .settled
             return
         }
+        if self.facts.isSingle, self.facts.spec.singleInstance != .surge {
+            // One that is ending comes back by itself, elsewhere when its volume can be reached from there.
+            self.plan.move =
+                self.facts.spec.singleInstance == .restart || wish.isUrgent
+                ? .settled
+                : .blocked(.singleInstance, message: "spec.maintenance.singleInstance is Block: a person must decide")
+            return
+        }
         if let hold = self.holdInForce(wish) {
             self.block(.held, hold)
             return

@@ -317,7 +317,7 @@ struct ClusterReconciler: Sendable {
     private func note(_ plan: ClusterPlan, facts: ClusterFacts, key: ObjectKey) {
         let condition = plan.status.conditions[.readyForEviction]
         let move = OperatorState.ClusterMove(
-            primaryNode: facts.primaryPod?.node,
+            primaryNode: plan.isLetGo ? nil : facts.primaryPod?.node,
             candidateNode: plan.status.transition?.to.flatMap { facts.pods[$0]?.node },
             leavingNode: plan.status.transition.flatMap { facts.pods[$0.from]?.node },
             summary: plan.move,
