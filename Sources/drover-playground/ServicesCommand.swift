@@ -27,6 +27,7 @@ struct ServicesCommand: AsyncParsableCommand {
 
     func run() async throws {
         let network = if let networkID { try await HostNetwork.join(id: networkID) } else { HostNetwork?.none }
+        if let network { try await network.serve(self.serviceRange) }
         let ownRange = network.map { [$0.plan.serviceRange] } ?? ProcessNodeConfiguration.loopbackServiceRanges
         let eventLoop = try EventLoop(name: "services")
         defer { eventLoop.shutdown() }

@@ -57,6 +57,15 @@ public struct HostNetwork: Sendable {
         return HostNetwork(plan: plan, isOwn: false)
     }
 
+    /// Lets this host listen on addresses of Services that are not those of ``NetworkPlan/serviceRange``, until the
+    /// bridge is removed.
+    /// - Throws: ``ProcessNodeError`` when a range is none.
+    public func serve(_ ranges: [String]) async throws {
+        // Read here for the error; `ip` reads it itself.
+        _ = try IPv4Range.parse(ranges)
+        for range in ranges { try await NetworkTool().ip(self.plan.serve(range)) }
+    }
+
     /// Removes the bridge; nodes that are still there lose each other.
     public func remove() async throws {
         try await NetworkLock.withLock { try await self.removeBridge() }

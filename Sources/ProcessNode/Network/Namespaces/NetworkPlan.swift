@@ -113,6 +113,12 @@ public struct NetworkPlan: Sendable, Hashable {
         ]
     }
 
+    /// Arguments for `ip`, on the host, that take addresses of Services of another control plane for local as well.
+    func serve(_ range: String) -> [String] {
+        // Several networks may do so: another control plane has one range for all of them.
+        ["route", "append", "local", range, "dev", self.bridge]
+    }
+
     /// Arguments for `ip`, on the host, that make the cable of node K, whose other end lies in a process's namespace.
     func makeLink(_ index: Int, process: Int32) -> [String] {
         [
