@@ -110,13 +110,22 @@ public struct DemoteResponse: Codable, Hashable, Sendable {
     public var term: Int64
     /// Milliseconds since 1970, by the instance's clock, when it refused the first writes.
     public var stoppedAtMilliseconds: Int64?
+    /// Where the time went, in order; nil when this life of the instance did not do it, or does not tell.
+    public var parts: [TransitionPart]?
 
     /// Makes an answer.
-    public init(shutdownLSN: LSN, timeline: Int64, term: Int64, stoppedAtMilliseconds: Int64? = nil) {
+    public init(
+        shutdownLSN: LSN,
+        timeline: Int64,
+        term: Int64,
+        stoppedAtMilliseconds: Int64? = nil,
+        parts: [TransitionPart]? = nil
+    ) {
         self.shutdownLSN = shutdownLSN
         self.timeline = timeline
         self.term = term
         self.stoppedAtMilliseconds = stoppedAtMilliseconds
+        self.parts = parts
     }
 }
 
@@ -147,11 +156,19 @@ public struct PromoteResponse: Codable, Hashable, Sendable {
     public var promotedAtMilliseconds: Int64
     /// Where the new timeline branches off.
     public var walSwitchLSN: LSN
+    /// Where the time went, in order; nil when this life of the instance did not do it, or does not tell.
+    public var parts: [TransitionPart]?
 
     /// Makes an answer.
-    public init(timeline: Int64, promotedAtMilliseconds: Int64, walSwitchLSN: LSN) {
+    public init(
+        timeline: Int64,
+        promotedAtMilliseconds: Int64,
+        walSwitchLSN: LSN,
+        parts: [TransitionPart]? = nil
+    ) {
         self.timeline = timeline
         self.promotedAtMilliseconds = promotedAtMilliseconds
         self.walSwitchLSN = walSwitchLSN
+        self.parts = parts
     }
 }

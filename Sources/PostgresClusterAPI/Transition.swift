@@ -63,6 +63,8 @@ public struct FinishedTransition: Codable, Hashable, Sendable {
     public var finishedAt: Timestamp
     /// Milliseconds between the stop of the old and the promotion of the new primary, where known.
     public var writeGapMilliseconds: Int64?
+    /// When the old primary was asked to stop, where known: the times of ``spans`` count from then.
+    public var stopRequestedAt: Timestamp?
     /// Where that time went, where known.
     public var spans: [TransitionSpan]?
 
@@ -74,6 +76,7 @@ public struct FinishedTransition: Codable, Hashable, Sendable {
         reason: TransitionReason,
         finishedAt: Timestamp,
         writeGapMilliseconds: Int64? = nil,
+        stopRequestedAt: Timestamp? = nil,
         spans: [TransitionSpan]? = nil
     ) {
         self.kind = kind
@@ -82,6 +85,7 @@ public struct FinishedTransition: Codable, Hashable, Sendable {
         self.reason = reason
         self.finishedAt = finishedAt
         self.writeGapMilliseconds = writeGapMilliseconds
+        self.stopRequestedAt = stopRequestedAt
         self.spans = spans
     }
 }
@@ -108,11 +112,35 @@ public struct TransitionSpan: Codable, Hashable, Sendable {
     public var startMilliseconds: Int64
     /// How long it took.
     public var milliseconds: Int64
+    /// What the instance that did it says about how, in order and together all of the span; nil when it says nothing.
+    public var parts: [TransitionPart]?
 
     /// Makes a span.
-    public init(step: TransitionStep, startMilliseconds: Int64, milliseconds: Int64) {
+    public init(step: TransitionStep, startMilliseconds: Int64, milliseconds: Int64, parts: [TransitionPart]? = nil) {
         self.step = step
         self.startMilliseconds = startMilliseconds
+        self.milliseconds = milliseconds
+        self.parts = parts
+    }
+}
+
+/// A part of a step of a change of primary.
+public struct TransitionPart: Codable, Hashable, Sendable {
+    /// The most parts that one step has.
+    public static let mostParts = 12
+    /// The most letters of a name.
+    public static let longestName = 24
+    /// What did not happen in the instance: the way there and back, and the operator's own work.
+    public static let way = "Way"
+
+    /// What was done: a CamelCase word.
+    public var name: String
+    /// How long it took.
+    public var milliseconds: Int64
+
+    /// Makes a part.
+    public init(name: String, milliseconds: Int64) {
+        self.name = name
         self.milliseconds = milliseconds
     }
 }

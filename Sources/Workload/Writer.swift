@@ -20,10 +20,22 @@ public final class Writer: Sendable {
         public internal(set) var longestGap = Duration.zero
         /// The first number acknowledged after that gap.
         public internal(set) var longestGapEnd: Int64?
+        /// When that gap was.
+        public internal(set) var longestGapTimes: Gap?
         /// When the last commit was acknowledged.
         public internal(set) var lastAcknowledgement: ContinuousClock.Instant?
         /// The last number that was tried.
         public internal(set) var lastAttempt: Int64 = 0
+    }
+
+    /// A time in which no commit was acknowledged.
+    public struct Gap: Sendable, Hashable {
+        /// The last acknowledgement before it.
+        public var begin: ContinuousClock.Instant
+        /// When the writer began to make the connection over which the next one came.
+        public var connecting: ContinuousClock.Instant
+        /// The next acknowledgement.
+        public var end: ContinuousClock.Instant
     }
 
     /// Tells this writer's rows from those of others.
@@ -95,11 +107,12 @@ public final class Writer: Sendable {
     public func run() async {
         self.report.withLock { $0.lastAcknowledgement = nil }
         while !Task.isCancelled {
+            let connecting = ContinuousClock.now
             do throws(PostgresError) {
                 let connection = try await PostgresConnection.connect(self.configuration, eventLoop: self.eventLoop)
                 defer { connection.close() }
                 while !Task.isCancelled {
-                    try await self.writeOne(connection)
+                    try await self.writeOne(connection, since: connecting)
                     try? await Task.sleep(for: self.pause)
                 }
             } catch {
@@ -110,7 +123,10 @@ public final class Writer: Sendable {
         }
     }
 
-    private func writeOne(_ connection: PostgresConnection) async throws(PostgresError) {
+    private func writeOne(
+        _ connection: PostgresConnection,
+        since connecting: ContinuousClock.Instant
+    ) async throws(PostgresError) {
         let number = self.report.withLock { report in
             report.lastAttempt += 1
             return report.lastAttempt
@@ -126,6 +142,7 @@ public final class Writer: Sendable {
             if let last = report.lastAcknowledgement, last.duration(to: now) > report.longestGap {
                 report.longestGap = last.duration(to: now)
                 report.longestGapEnd = number
+                report.longestGapTimes = Gap(begin: last, connecting: connecting, end: now)
             }
             report.lastAcknowledgement = now
         }
@@ -152,6 +169,7 @@ public final class Writer: Sendable {
         self.report.withLock { report in
             report.longestGap = .zero
             report.longestGapEnd = nil
+            report.longestGapTimes = nil
         }
     }
 

@@ -58,6 +58,36 @@ struct TransitionTraceTests {
         #expect(trace.gap == nil)
     }
 
+    @Test func whatAnInstanceDoesNotAccountForWasTheWay() {
+        var trace = TransitionTrace()
+        trace.stopRequested(at: .zero)
+        trace.ended(
+            .stop,
+            at: .milliseconds(80),
+            parts: [.init(name: "Remember", milliseconds: 5), .init(name: "Shutdown", milliseconds: 60)]
+        )
+        trace.ended(.promote, at: .milliseconds(100))
+        #expect(
+            trace.spans[0].parts?.map { "\($0.name) \($0.milliseconds)" } == ["Remember 5", "Shutdown 60", "Way 15"]
+        )
+        #expect(trace.spans[1].parts == nil)
+    }
+
+    @Test func noInstanceCanFillTheStatus() {
+        var trace = TransitionTrace()
+        trace.stopRequested(at: .zero)
+        let long = TransitionPart(name: String(repeating: "x", count: 5000), milliseconds: .max)
+        trace.ended(
+            .stop,
+            at: .milliseconds(80),
+            parts: [.init(name: "Negative", milliseconds: .min)] + [TransitionPart](repeating: long, count: 5000)
+        )
+        let parts = trace.spans[0].parts ?? []
+        #expect(parts.count == TransitionPart.mostParts)
+        #expect(parts.allSatisfy { $0.name.utf8.count <= TransitionPart.longestName && $0.milliseconds >= 0 })
+        #expect(parts.reduce(0) { $0 + $1.milliseconds } == 80)
+    }
+
     @Test func partsAreRoundedTogether() {
         var trace = TransitionTrace()
         trace.stopRequested(at: .zero)

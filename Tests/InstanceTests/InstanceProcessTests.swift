@@ -86,8 +86,15 @@ struct InstanceProcessTests {
                 DemoteRequest(term: 1, deadlineMilliseconds: 20_000)
             )
             #expect(again.shutdownLSN == answer.shutdownLSN)
-            let lease = await cluster.kubernetes.get(cluster.leasePath)
+            // It is on its way when the answer is given.
+            var lease = await cluster.kubernetes.get(cluster.leasePath)
+            let patience = clock.now + .seconds(30)
+            while lease?[path: ["spec", "holderIdentity"]] != "", clock.now < patience {
+                try await Task.sleep(for: .milliseconds(5))
+                lease = await cluster.kubernetes.get(cluster.leasePath)
+            }
             #expect(lease?[path: ["spec", "holderIdentity"]] == "")
+            #expect(answer.parts?.contains { $0.name == "Shutdown" } == true)
             #expect(
                 lease?[path: ["metadata", "annotations", Annotations.shutdownLSN]]?.stringValue
                     == answer.shutdownLSN.description

@@ -110,7 +110,7 @@ final class FakeInstances: InstanceAccess, Sendable {
     }
 
     func perform(_ call: InstanceCall, on target: InstanceTarget, attempt: Int, deadline: Duration) async throws
-        -> CallState
+        -> CallOutcome
     {
         let key = ObjectKey(namespace: target.cluster.namespace, name: target.instance)
         let name = "\(call)".prefix { $0 != "(" }
@@ -120,25 +120,26 @@ final class FakeInstances: InstanceAccess, Sendable {
         }
         if self.state.withLock({ $0.failing.contains(String(name)) }) { throw Refused() }
         switch call {
-        case .checkpoint: return .done(self.status(key)?.currentLSN)
-        case .prepare: return .done(nil)
+        case .checkpoint: return CallOutcome(.done(self.status(key)?.currentLSN))
+        case .prepare: return CallOutcome(.done(nil))
         case .awaitReplay(_, let lsn):
             while (self.status(key)?.replayedLSN ?? LSN(rawValue: 0)) < lsn {
                 try await Task.sleep(for: .milliseconds(2))
             }
-            return .done(nil)
+            return CallOutcome(.done(nil))
         case .demote(_, let term):
-            return .done(try await self.demote(key, cluster: target.cluster.name, term: term))
+            let end = try await self.demote(key, cluster: target.cluster.name, term: term)
+            return CallOutcome(.done(end), parts: [TransitionPart(name: "Shutdown", milliseconds: 0)])
         case .promote(_, let term, _):
             try await self.promote(key, cluster: target.cluster.name, term: term)
-            return .done(nil)
+            return CallOutcome(.done(nil))
         case .hear:
             guard let status = self.status(key) else { throw Refused() }
             var facts = InstanceFacts(podUID: status.podUID, role: .replica)
             facts.isStreaming = self.hasPrimary(key)
-            return .answered(.heard(facts), until: Date().addingTimeInterval(0.2))
+            return CallOutcome(.answered(.heard(facts), until: Date().addingTimeInterval(0.2)))
         case .withhold:
-            return .answered(.withheld(promiseExpiresIn: .zero), until: Date().addingTimeInterval(1))
+            return CallOutcome(.answered(.withheld(promiseExpiresIn: .zero), until: Date().addingTimeInterval(1)))
         case .standstill:
             guard let status = self.status(key), status.role == .replica else { throw Refused() }
             let still = Standstill(
@@ -146,10 +147,10 @@ final class FakeInstances: InstanceAccess, Sendable {
                 timelineTerm: 1,
                 end: status.replayedLSN ?? LSN(rawValue: 0)
             )
-            return .answered(.standingStill(still), until: Date().addingTimeInterval(10))
+            return CallOutcome(.answered(.standingStill(still), until: Date().addingTimeInterval(10)))
         case .inspect:
             let found = self.state.withLock { $0.inspection }
-            return .answered(.inspected(found), until: Date().addingTimeInterval(0.1))
+            return CallOutcome(.answered(.inspected(found), until: Date().addingTimeInterval(0.1)))
         }
     }
 

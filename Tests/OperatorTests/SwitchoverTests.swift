@@ -67,6 +67,8 @@ struct SwitchoverTests {
                 #expect(after.primary != before.primary)
                 #expect(after.term == before.term + 1)
                 #expect(after.lastTransition?.reason == .nodeCordoned)
+                #expect(after.lastTransition?.stopRequestedAt != nil)
+                #expect(after.lastTransition?.spans?.first?.parts?.map(\.name) == ["Shutdown", "Way"])
                 let steps = after.lastTransition?.spans?.map(\.step) ?? []
                 #expect(steps.filter { $0 != .replay && $0 != .announce } == [.stop, .decide, .promote])
                 try await fixture.waitFor("orders", "the node's reply") { _ in

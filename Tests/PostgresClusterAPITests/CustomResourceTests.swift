@@ -174,8 +174,14 @@ import Testing
                     reason: .nodeCordoned,
                     finishedAt: now,
                     writeGapMilliseconds: 133,
+                    stopRequestedAt: now,
                     spans: TransitionStep.allCases.map {
-                        TransitionSpan(step: $0, startMilliseconds: 0, milliseconds: 133)
+                        let part = TransitionPart(
+                            name: String(repeating: "P", count: TransitionPart.longestName),
+                            milliseconds: .max
+                        )
+                        let parts = [TransitionPart](repeating: part, count: TransitionPart.mostParts)
+                        return TransitionSpan(step: $0, startMilliseconds: 0, milliseconds: 133, parts: parts)
                     }
                 )
                 for type in ConditionType.all {

@@ -47,6 +47,8 @@ public struct ClusterFacts: Sendable {
     public var writeGapMilliseconds: Int64?
     /// Where that time went.
     public var spans: [TransitionSpan] = []
+    /// When they began.
+    public var stopRequestedAt: Date?
     /// The poolers by name.
     public var poolers: [String: PoolerFacts] = [:]
     /// What was asked of the poolers last, by UID of their pod.

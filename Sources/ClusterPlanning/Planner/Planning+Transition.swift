@@ -342,6 +342,7 @@ extension Planning {
         }
         let gap = self.facts.writeGapMilliseconds
         let spans = self.facts.spans
+        let stopRequestedAt = self.facts.stopRequestedAt.map { Timestamp($0, precision: .microseconds) }
         let now = self.now
         self.decide(
             PlannedEvent("\(transition.kind.rawValue)Finished", "\(primary) is primary, \(transition.from) was")
@@ -354,6 +355,7 @@ extension Planning {
                 reason: transition.reason,
                 finishedAt: Timestamp(now),
                 writeGapMilliseconds: gap,
+                stopRequestedAt: spans.isEmpty ? nil : stopRequestedAt,
                 spans: spans.isEmpty ? nil : spans
             )
         }

@@ -8,7 +8,8 @@ internal import PodProgram
 
 /// Ceasing to be primary in good order.
 extension Supervisor {
-    /// Stops the primary of a term for good, and answers as soon as its last record is written and the Lease is free.
+    /// Stops the primary of a term for good, and answers as soon as its last record is written; Lease and promises are
+    /// on their way back by then, and whoever comes next waits for them.
     package func demote(_ request: DemoteRequest) async throws -> DemoteResponse {
         let started = BootTime.now
         let term = Int(clamping: request.term)
@@ -18,6 +19,8 @@ extension Supervisor {
         try await self.exclusively {
             guard self.demotionAnswer(term) == nil else { return }
             try self.checkDemotion(term)
+            self.path = PathTimes(begin: started)
+            self.path.mark(.turn)
             try await self.demoteNow(term: term, until: started + patience)
         }
         guard let answer = self.demotionAnswer(term) else {
@@ -34,7 +37,8 @@ extension Supervisor {
             shutdownLSN: LSN(rawValue: end),
             timeline: Int64(demotion.timeline ?? 0),
             term: Int64(term),
-            stoppedAtMilliseconds: self.demotedAtMilliseconds
+            stoppedAtMilliseconds: self.demotedAtMilliseconds,
+            parts: self.demotedAtMilliseconds.map { _ in self.path.parts }
         )
     }
 
@@ -55,6 +59,7 @@ extension Supervisor {
         // First of all: from here on this instance never again accepts writes in this term, come what may.
         self.disk.demotion = .init(term: term)
         try await self.saveState()
+        self.path.mark(.remember)
         self.counters.demotions += 1
         self.readyUntil = .now + .seconds(60)
         self.demotedAtMilliseconds = Self.milliseconds
@@ -71,11 +76,15 @@ extension Supervisor {
         while true {
             if let control = try await self.volume.controlFile(), control.state == .shutDown {
                 let end = try await self.volume.shutdownEnd(control)
+                self.path.mark(.shutdown)
                 self.disk.demotion = .init(term: term, shutdownLSN: end.rawValue, timeline: control.timeline)
-                // What was answered must be answered again after a crash; the disk and the API take their time at once.
-                async let saved: Void = self.saveState()
-                await self.giveBackFence(shutdownLSN: end)
-                try await saved
+                // Beside the answer: the candidate has to replay this, and the decision to be written, meanwhile. Not
+                // structured, because it outlives this step; the next one waits for it.
+                self.fence?.isEnding = true
+                self.givingBack = Task { await self.giveBackFence(shutdownLSN: end) }
+                // What was answered must be answered again after a crash.
+                try await self.saveState()
+                self.path.mark(.record)
                 self.logger.notice("Demoted", metadata: ["term": "\(term)", "end": "\(end)"])
                 break
             }

@@ -78,6 +78,7 @@ extension Supervisor {
             self.beginReign(term: term, membership: membership, lease: held)
         }
         self.fence?.rules.wroteLease(startedAt: started, duration: held.duration)
+        self.path.mark(.lease)
         do {
             // Without the watchdog nobody would stop PostgreSQL if this process were stopped.
             try await self.watchdog.extend(to: started + FenceTiming.stopAfter(held.duration))
@@ -85,6 +86,7 @@ extension Supervisor {
             guard fresh.status?.term == Int64(term), fresh.status?.primary == self.configuration.instance else {
                 throw InstanceAPIError(.notChosen, "the status has changed while the Lease was taken")
             }
+            self.path.mark(.confirm)
         } catch {
             if self.postmaster?.isPrimary == true {
                 // It writes: it must stop, and the Lease may be free only after that.

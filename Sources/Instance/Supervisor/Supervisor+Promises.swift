@@ -281,6 +281,7 @@ extension Supervisor {
             ask: request.ask,
             toThisLife: request.grantor == self.incarnation
         )
+        for waiter in self.fenceWaiters { waiter.kick() }
         self.kicks.kick()
         self.publish()
         return ReleaseResponse(

@@ -13,13 +13,49 @@ extension Supervisor {
     package func promote(_ request: PromoteRequest) async throws -> PromoteResponse {
         let term = Int(clamping: request.term)
         if let answer = self.promotionAnswer(term) { return answer }
+        var path = PathTimes(begin: .now)
         guard term >= self.disk.highestTerm else {
             throw InstanceAPIError(.staleTerm, "term \(term) is older than \(self.disk.highestTerm)")
         }
         guard !self.isInLongStep else {
             throw InstanceAPIError(.busy, "the data directory is not ready")
         }
-        if self.cluster?.status?.term != request.term || self.cluster?.status?.primary != self.configuration.instance {
+        if !self.expectsDecision(request.term) {
+            try await self.checkDecision(request.term)
+            path.mark(.read)
+        }
+        // The old primary's word that it has stopped may come a moment later than the operator's.
+        _ = self.note(term: term)
+        await self.waitUntilGivenBack(atMost: .seconds(2))
+        path.mark(.givenBack)
+        try await self.exclusively {
+            if self.promotionAnswer(term) == nil {
+                path.mark(.turn)
+                self.path = path
+                try await self.promoteNow(term: term, minimum: request.minimumLSN)
+            }
+        }
+        guard let answer = self.promotionAnswer(term) else {
+            throw InstanceAPIError(.internal, "the promotion was overtaken by another change")
+        }
+        return answer
+    }
+
+    /// Whether this decision is the one that was to come next, by what the watch has said so far.
+    ///
+    /// Then nobody waits for it here: it is read afresh in any case, once the Lease is held and before anything is done
+    /// with it.
+    private func expectsDecision(_ term: Int64) -> Bool {
+        guard let status = self.cluster?.status, self.cluster?.isStatusReadable == true,
+            let transition = status.transition, transition.phase == .demoting
+        else { return false }
+        let own = self.configuration.instance
+        return transition.to == own && status.primary != own && status.term + 1 == term && status.members.contains(own)
+    }
+
+    /// Refuses a promotion that the status does not demand.
+    private func checkDecision(_ term: Int64) async throws {
+        if self.cluster?.status?.term != term || self.cluster?.status?.primary != self.configuration.instance {
             // The request may be ahead of the watch.
             do {
                 _ = try await self.freshCluster()
@@ -30,27 +66,27 @@ extension Supervisor {
         guard let status = self.cluster?.status, self.cluster?.isStatusReadable == true else {
             throw InstanceAPIError(.notChosen, "the cluster has no readable status")
         }
-        guard status.term <= request.term else {
+        guard status.term <= term else {
             throw InstanceAPIError(.staleTerm, "term \(term) is older than the status' \(status.term)")
         }
-        guard status.term == request.term, status.primary == self.configuration.instance,
+        guard status.term == term, status.primary == self.configuration.instance,
             status.members.contains(self.configuration.instance)
         else { throw InstanceAPIError(.notChosen, "status does not name this instance as primary of term \(term)") }
-        // The old primary's word that it has stopped may come a moment later than the operator's.
-        _ = self.note(term: term)
-        let patience = BootTime.now + .seconds(2)
-        while self.book.expiry(now: .now) != nil, BootTime.now < patience {
-            await self.eventLoop.sleep(for: .milliseconds(2))
+    }
+
+    /// Waits until nothing is promised to an older primary and nobody else holds the Lease, as far as that is known.
+    private func waitUntilGivenBack(atMost patience: Duration) async {
+        let end = BootTime.now + patience
+        let waiter = Kicks()
+        self.fenceWaiters.append(waiter)
+        defer { self.fenceWaiters.removeAll { $0 === waiter } }
+        while BootTime.now < end {
+            var isHeld = self.book.expiry(now: .now) != nil
+            if case .taken = self.leaseState() { isHeld = true }
+            guard isHeld else { return }
+            // What lapses does so without a word.
+            await waiter.wait(atMost: .milliseconds(50), on: self.eventLoop)
         }
-        try await self.exclusively {
-            if self.promotionAnswer(term) == nil {
-                try await self.promoteNow(term: term, minimum: request.minimumLSN)
-            }
-        }
-        guard let answer = self.promotionAnswer(term) else {
-            throw InstanceAPIError(.internal, "the promotion was overtaken by another change")
-        }
-        return answer
     }
 
     private func promotionAnswer(_ term: Int) -> PromoteResponse? {
@@ -80,16 +116,21 @@ extension Supervisor {
         guard postmaster.accepts else {
             throw InstanceAPIError(.busy, "PostgreSQL is still starting")
         }
+        var hasReplayed = false
         try await self.takeLease(term: term) { lease in
             try await self.waitForReplay(to: [minimum, lease.shutdownLSN].compactMap { $0 }.max())
+            hasReplayed = true
+            self.path.mark(.replay)
         }
         // The Lease was ours already: then what it carried was checked when it was taken; the request's LSN was not.
-        if let minimum { try await self.waitForReplay(to: minimum) }
+        if let minimum, !hasReplayed { try await self.waitForReplay(to: minimum) }
+        self.path.mark(.replay)
         _ = self.note(term: term)
         self.disk.ownTerm = term
         try await self.saveState()
         // The setting of this term, before the first commit can be acknowledged.
         if self.cluster?.status?.synchronous != nil { try await self.reloadIfChanged() }
+        self.path.mark(.remember)
         self.isPromoting = true
         defer { self.isPromoting = false }
         self.logger.notice("Promoting", metadata: ["term": "\(term)"])
@@ -97,6 +138,7 @@ extension Supervisor {
         self.upstream = nil
         self.upstreamAddress = nil
         try await self.leaveRecovery(postmaster)
+        self.path.mark(.recovery)
         let promotedAt = Self.milliseconds
         self.postmaster?.isPrimary = true
         self.facts = Facts(isInRecovery: false)
@@ -107,10 +149,12 @@ extension Supervisor {
         self.timeline = history.timeline
         self.disk.promotions.append(.init(term: term, timeline: history.timeline, switchLSN: switchLSN))
         try await self.saveState()
+        self.path.mark(.record)
         self.promotion = PromoteResponse(
             timeline: Int64(history.timeline),
             promotedAtMilliseconds: promotedAt,
-            walSwitchLSN: LSN(rawValue: switchLSN)
+            walSwitchLSN: LSN(rawValue: switchLSN),
+            parts: self.path.parts
         )
         self.state = .running
         // Whatever it could not do as a replica.

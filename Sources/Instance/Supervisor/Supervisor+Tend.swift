@@ -83,6 +83,10 @@ extension Supervisor {
     private func arrangeSlots() async throws {
         guard let status = self.cluster?.status else { return }
         let own = self.configuration.instance
+        let isCandidate =
+            status.transition?.to == own || self.preparedAt.map { $0.duration(to: .now) < .seconds(60) } == true
+        // What is reserved for the time after the promotion stays, and nobody waits for a look at it.
+        if self.postmaster?.isPrimary != true, isCandidate { return }
         let connection = try await self.local()
         let rows = try await connection.query(
             "select slot_name, active from pg_replication_slots where slot_type = 'physical' and not temporary",
@@ -104,10 +108,6 @@ extension Supervisor {
                 )
                 self.logger.info("Made a replication slot", metadata: ["slot": "\(slot)"])
             }
-        } else if status.transition?.to == own || self.preparedAt.map({ $0.duration(to: .now) < .seconds(60) }) == true
-        {
-            // Reserved for the time after the promotion.
-            return
         }
         // A slot that nobody uses keeps WAL for ever.
         for (slot, isActive) in existing where !wanted.contains(slot) && !isActive {
@@ -161,6 +161,7 @@ extension Supervisor {
                         timeout: .seconds(10)
                     )
                 }
+                await self.openDatabases(connection)
                 let row = try await connection.query("select pg_last_wal_replay_lsn() as lsn", timeout: .seconds(10))
                     .first
                 return row?["lsn"].flatMap { LSN($0) }
@@ -171,6 +172,33 @@ extension Supervisor {
             return PrepareResponse(term: request.term, slots: slots, replayedLSN: replayed)
         } catch let error as PostgresError {
             throw InstanceAPIError(.postgresFailed, "\(error)")
+        }
+    }
+
+    /// The first session of a database has to gather what all later ones find ready: it is this one, and not that of
+    /// the first client after the promotion.
+    ///
+    /// Best effort, and no more than a few.
+    private func openDatabases(_ connection: PostgresConnection) async {
+        do {
+            let rows = try await connection.query(
+                """
+                select datname from pg_database
+                where datallowconn and not datistemplate and datname <> 'postgres' order by datname limit 16
+                """,
+                timeout: .seconds(5)
+            )
+            let end = BootTime.now + .seconds(5)
+            for name in rows.compactMap({ $0["datname"] }) where BootTime.now < end {
+                try await self.withLocal(database: name) { session in
+                    _ = try await session.query(
+                        "select count(*) from pg_class, pg_namespace where relnamespace = pg_namespace.oid",
+                        timeout: .seconds(5)
+                    )
+                }
+            }
+        } catch {
+            self.logger.debug("Databases could not be opened beforehand", metadata: ["error": "\(error)"])
         }
     }
 

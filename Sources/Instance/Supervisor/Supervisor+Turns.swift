@@ -18,6 +18,10 @@ extension Supervisor {
                 self.turns.removeFirst().resume()
             }
         }
+        if let givingBack = self.givingBack {
+            await givingBack.value
+            self.givingBack = nil
+        }
         return try await body()
     }
 

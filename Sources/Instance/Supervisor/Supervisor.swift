@@ -108,6 +108,8 @@ package actor Supervisor {
     var lastAction: RoleAction?
     var demotedAtMilliseconds: Int64?
     var promotion: PromoteResponse?
+    /// Where the time of the demotion or promotion under way goes, or went.
+    var path = PathTimes(begin: .now)
     /// Ready to serve until then although PostgreSQL is between two lives (a primary that is being demoted).
     var readyUntil: BootTime?
     var localConnection: PostgresConnection?
@@ -130,6 +132,10 @@ package actor Supervisor {
     // See Supervisor+Turns.swift
     var isBusy = false
     var turns: [CheckedContinuation<Void, Never>] = []
+    /// The end of a reign, on its way to the API server: no step begins before it is there.
+    var givingBack: Task<Void, Never>?
+    /// Told when the Lease or a promise has changed.
+    var fenceWaiters: [Kicks] = []
     var kicks = Kicks()
     var monitorKicks = Kicks()
     var renewalKicks = Kicks()
@@ -302,6 +308,7 @@ package actor Supervisor {
         case .startPrimary(let term):
             try await self.goOnAsPrimary(term: term)
         case .promote(let term):
+            self.path = PathTimes(begin: .now)
             try await self.promoteNow(term: term, minimum: nil)
         case .adopt(let term):
             try await self.adopt(term: term)
@@ -394,6 +401,7 @@ package actor Supervisor {
             )
         }
         self.watchDuration()
+        for waiter in self.fenceWaiters { waiter.kick() }
         if let fence = self.fence, fence.lease?.resourceVersion != lease?.resourceVersion {
             self.renewalKicks.kick()
         }

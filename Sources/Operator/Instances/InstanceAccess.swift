@@ -1,6 +1,7 @@
 package import ClusterPlanning
 package import InstanceAPI
 package import KubernetesClient
+package import PostgresClusterAPI
 
 /// Where one instance is, and how it knows us.
 package struct InstanceTarget: Sendable, Hashable {
@@ -19,6 +20,20 @@ package struct InstanceTarget: Sendable, Hashable {
         self.instance = instance
         self.podUID = podUID
         self.address = address
+    }
+}
+
+/// What an instance answered, and what it says about where the time went.
+package struct CallOutcome: Sendable, Hashable {
+    /// How the call stands now.
+    package var state: CallState
+    /// Where the time went; empty for calls of which nobody asks.
+    package var parts: [TransitionPart]
+
+    /// Makes an outcome.
+    package init(_ state: CallState, parts: [TransitionPart]? = nil) {
+        self.state = state
+        self.parts = parts ?? []
     }
 }
 
@@ -41,5 +56,5 @@ package protocol InstanceAccess: Sendable {
         on target: InstanceTarget,
         attempt: Int,
         deadline: Duration
-    ) async throws -> CallState
+    ) async throws -> CallOutcome
 }

@@ -1,4 +1,5 @@
 internal import ClusterPlanning
+internal import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
 
@@ -10,38 +11,65 @@ extension LiveInstanceAccess {
     /// being some 100 microseconds away.
     func awaitReplay(of lsn: LSN, on target: InstanceTarget, deadline: Duration) async throws -> LSN? {
         let end = ContinuousClock.now + deadline
-        return try await self.withConnection(to: target, deadline: deadline) { connection in
-            while true {
-                let rows = try await connection.query(
-                    "SELECT pg_is_in_recovery() AS recovering, coalesce(pg_last_wal_replay_lsn(), '0/0') AS replayed",
-                    timeout: .seconds(5)
-                )
-                guard let row = rows.first, row.bool("recovering") == true else {
-                    throw OperatorError(.instanceRefused, "the candidate is not in recovery")
-                }
-                if let replayed = row["replayed"].flatMap({ LSN($0) }), replayed >= lsn { return replayed }
-                guard ContinuousClock.now < end else {
-                    throw OperatorError(.instanceRefused, "the candidate has not replayed enough in time")
-                }
-                try await Task.sleep(for: .milliseconds(1))
+        if let kept = self.warm.take(target) {
+            do {
+                let replayed = try await self.awaitReplay(of: lsn, over: kept, until: end)
+                self.warm.keep(kept, to: target)
+                return replayed
+            } catch let error as PostgresError {
+                kept.close()
+                self.logger.debug("A kept connection was of no use", metadata: [LogKey.error: "\(error)"])
+            } catch {
+                kept.close()
+                throw error
             }
+        }
+        let connection = try await self.connect(to: target, deadline: deadline)
+        do {
+            let replayed = try await self.awaitReplay(of: lsn, over: connection, until: end)
+            self.warm.keep(connection, to: target)
+            return replayed
+        } catch {
+            connection.close()
+            throw error
+        }
+    }
+
+    private func awaitReplay(
+        of lsn: LSN,
+        over connection: PostgresConnection,
+        until end: ContinuousClock.Instant
+    ) async throws -> LSN? {
+        while true {
+            let rows = try await connection.query(
+                "SELECT pg_is_in_recovery() AS recovering, coalesce(pg_last_wal_replay_lsn(), '0/0') AS replayed",
+                timeout: .seconds(5)
+            )
+            guard let row = rows.first, row.bool("recovering") == true else {
+                throw OperatorError(.instanceRefused, "the candidate is not in recovery")
+            }
+            if let replayed = row["replayed"].flatMap({ LSN($0) }), replayed >= lsn { return replayed }
+            guard ContinuousClock.now < end else {
+                throw OperatorError(.instanceRefused, "the candidate has not replayed enough in time")
+            }
+            try await Task.sleep(for: .milliseconds(1))
         }
     }
 
     /// Looks for what speaks against a planned stop of a primary.
     func inspect(_ target: InstanceTarget, deadline: Duration) async throws -> Inspection {
-        try await self.withConnection(to: target, deadline: deadline) { connection in
-            guard let row = try await connection.query(Self.inspection, timeout: deadline).first else {
-                throw OperatorError(.instanceRefused, "the primary does not answer")
-            }
-            return Inspection(
-                isArchiving: row.bool("archiving") ?? false,
-                isArchiverFailing: row.bool("failing") ?? false,
-                archiveBacklog: row["backlog"].flatMap { Int($0) } ?? 0,
-                preparedTransactions: row["prepared"].flatMap { Int($0) } ?? 0,
-                hangingSenders: (row["senders"] ?? "").split(separator: ",").map(String.init)
-            )
+        let connection = try await self.connect(to: target, deadline: deadline)
+        defer { connection.close() }
+        guard let row = try await connection.query(Self.inspection, timeout: deadline).first else {
+            throw OperatorError(.instanceRefused, "the primary does not answer")
         }
+        return Inspection(
+            isArchiving: row.bool("archiving") ?? false,
+            isArchiverFailing: row.bool("failing") ?? false,
+            archiveBacklog: row["backlog"].flatMap { Int($0) } ?? 0,
+            preparedTransactions: row["prepared"].flatMap { Int($0) } ?? 0,
+            hangingSenders: (row["senders"] ?? "").split(separator: ",").map(String.init)
+        )
     }
 
     /// A receiver of a logical slot holds up the stop until it has confirmed everything: one that is 16 MiB behind, or
@@ -63,11 +91,7 @@ extension LiveInstanceAccess {
                                AND sender.reply_time < now() - interval '30 s'))) AS senders
         """
 
-    private func withConnection<Result>(
-        to target: InstanceTarget,
-        deadline: Duration,
-        _ body: (PostgresConnection) async throws -> Result
-    ) async throws -> Result {
+    private func connect(to target: InstanceTarget, deadline: Duration) async throws -> PostgresConnection {
         guard let credentials = self.credentials.known(for: target.cluster) else {
             throw OperatorError(.instanceUnreachable, "the cluster's certificates are not loaded yet")
         }
@@ -84,11 +108,6 @@ extension LiveInstanceAccess {
             applicationName: "drover-operator",
             connectTimeout: min(deadline, .seconds(5))
         )
-        return try await PostgresConnection.withConnection(
-            configuration,
-            eventLoop: self.eventLoop,
-            logger: self.logger,
-            body
-        )
+        return try await PostgresConnection.connect(configuration, eventLoop: self.eventLoop, logger: self.logger)
     }
 }

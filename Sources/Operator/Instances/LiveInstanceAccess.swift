@@ -14,6 +14,8 @@ struct LiveInstanceAccess: InstanceAccess {
     let eventLoop: EventLoop
     let credentials: CredentialStore
     let logger: Logger
+    /// Made while the candidate is prepared, so that nobody waits for TLS when it counts.
+    let warm = WarmConnections()
 
     func watch(_ target: InstanceTarget, _ body: @Sendable (InstanceStatus) async -> Void) async throws {
         let client = try self.client(target)
@@ -29,34 +31,37 @@ struct LiveInstanceAccess: InstanceAccess {
         on target: InstanceTarget,
         attempt: Int,
         deadline: Duration
-    ) async throws -> CallState {
+    ) async throws -> CallOutcome {
         let client = try self.client(target)
         let endpoint = self.endpoint(target)
         switch call {
         case .checkpoint(_, let count):
             let request = CheckpointRequest(count: count)
-            return .done(try await client.checkpoint(endpoint, request, timeout: deadline).currentLSN)
+            return CallOutcome(.done(try await client.checkpoint(endpoint, request, timeout: deadline).currentLSN))
         case .prepare(_, let term, let slots):
             _ = try await client.prepare(endpoint, PrepareRequest(term: term, slots: slots), timeout: deadline)
-            return .done(nil)
+            return CallOutcome(.done(nil))
         case .awaitReplay(_, let lsn):
-            return .done(try await self.awaitReplay(of: lsn, on: target, deadline: deadline))
+            return CallOutcome(.done(try await self.awaitReplay(of: lsn, on: target, deadline: deadline)))
         case .demote(_, let term):
             let request = DemoteRequest(term: term, deadlineMilliseconds: deadline.inMilliseconds)
-            return .done(try await client.demote(endpoint, request).shutdownLSN)
+            let answer = try await client.demote(endpoint, request)
+            return CallOutcome(.done(answer.shutdownLSN), parts: answer.parts)
         case .promote(_, let term, let minimum):
             let request = PromoteRequest(term: term, attempt: attempt, minimumLSN: minimum)
-            _ = try await client.promote(endpoint, request, timeout: deadline)
-            return .done(nil)
+            let answer = try await client.promote(endpoint, request, timeout: deadline)
+            return CallOutcome(.done(nil), parts: answer.parts)
         case .inspect:
             let found = try await self.inspect(target, deadline: deadline)
-            return .answered(.inspected(found), until: Date().addingTimeInterval(Self.inspectionLifetime))
+            return CallOutcome(.answered(.inspected(found), until: Date().addingTimeInterval(Self.inspectionLifetime)))
         case .hear:
             let status = try await client.status(of: endpoint, timeout: deadline)
             guard status.podUID == target.podUID, status.instance == target.instance else {
                 throw OperatorError(.instanceUnreachable, "another pod answers at the instance's address")
             }
-            return .answered(.heard(InstanceFacts(status)), until: Date().addingTimeInterval(Self.hearingLifetime))
+            return CallOutcome(
+                .answered(.heard(InstanceFacts(status)), until: Date().addingTimeInterval(Self.hearingLifetime))
+            )
         case .withhold(_, let term):
             let request = WithholdRequest(term: term)
             var left: Int64 = 0
@@ -68,13 +73,17 @@ struct LiveInstanceAccess: InstanceAccess {
             }
             // Asked again when the promise has lapsed, and now and then, because a restart forgets what was withheld.
             let lifetime = left > 0 ? min(Double(left) / 1000, Self.withholdingLifetime) : Self.withholdingLifetime
-            return .answered(
-                .withheld(promiseExpiresIn: .milliseconds(left)),
-                until: Date().addingTimeInterval(lifetime)
+            return CallOutcome(
+                .answered(
+                    .withheld(promiseExpiresIn: .milliseconds(left)),
+                    until: Date().addingTimeInterval(lifetime)
+                )
             )
         case .standstill(_, let term):
             let still = try await self.standstill(client, endpoint, term: term, deadline: deadline)
-            return .answered(.standingStill(still), until: Date().addingTimeInterval(Self.standingLifetime))
+            return CallOutcome(
+                .answered(.standingStill(still), until: Date().addingTimeInterval(Self.standingLifetime))
+            )
         }
     }
 

@@ -87,6 +87,9 @@ final class ClusterRuntime: Sendable {
             facts.restingCandidates = state.resting
             facts.writeGapMilliseconds = state.trace.gap?.inMilliseconds
             facts.spans = state.trace.spans
+            facts.stopRequestedAt = state.trace.start.map {
+                Date() - self.origin.duration(to: .now).inSeconds + $0.inSeconds
+            }
         }
     }
 
@@ -150,16 +153,16 @@ final class ClusterRuntime: Sendable {
     }
 
     /// Takes in how a call ended, unless it belongs to a transition that is over.
-    func finish(_ call: InstanceCall, _ result: CallState, epoch: CallEpoch) {
+    func finish(_ call: InstanceCall, _ outcome: CallOutcome, epoch: CallEpoch) {
         self.state.withLock { state in
             guard state.epoch == epoch else { return }
             state.callTasks[call] = nil
-            state.calls[call] = result
-            guard result.isDone else { return }
+            state.calls[call] = outcome.state
+            guard outcome.state.isDone else { return }
             switch call {
-            case .demote: state.trace.ended(.stop, at: self.now)
+            case .demote: state.trace.ended(.stop, at: self.now, parts: outcome.parts)
             case .awaitReplay: state.trace.ended(.replay, at: self.now)
-            case .promote: state.trace.ended(.promote, at: self.now)
+            case .promote: state.trace.ended(.promote, at: self.now, parts: outcome.parts)
             case .checkpoint, .prepare, .inspect, .hear, .withhold, .standstill: break
             }
         }

@@ -165,16 +165,16 @@ extension ClusterReconciler {
         runtime.start(call) { attempt in
             // Not a child of the reconciliation, which goes on meanwhile: the runtime keeps and cancels it.
             Task {
-                let result = await self.perform(call, on: target, attempt: attempt, deadline: deadline)
+                let outcome = await self.perform(call, on: target, attempt: attempt, deadline: deadline)
                 guard !Task.isCancelled else { return }
-                runtime.finish(call, result, epoch: epoch)
+                runtime.finish(call, outcome, epoch: epoch)
                 self.wake(key, nil)
             }
         }
     }
 
     private func perform(_ call: InstanceCall, on target: InstanceTarget, attempt: Int, deadline: Duration) async
-        -> CallState
+        -> CallOutcome
     {
         do {
             return try await self.access.perform(call, on: target, attempt: attempt, deadline: deadline)
@@ -189,7 +189,7 @@ extension ClusterReconciler {
                 metadata: self.metadata(target.cluster).merging(details) { $1 }
             )
             let wait = min(self.configuration.callRetryDelay * (1 << min(attempt - 1, 4)), self.longestWait(for: call))
-            return .failed(reason: "\(error)", retryAt: Date().addingTimeInterval(wait.inSeconds))
+            return CallOutcome(.failed(reason: "\(error)", retryAt: Date().addingTimeInterval(wait.inSeconds)))
         }
     }
 

@@ -126,10 +126,7 @@ struct ClusterReconciler: Sendable {
         for condition in decision.guards {
             switch condition {
             case .podsAlive(let pods):
-                for pod in pods {
-                    let found = try await self.writer.refreshPod(pod.instance, of: key)
-                    guard let found, found.uid == pod.uid, !found.isTerminating else { return }
-                }
+                guard try await self.areAlive(pods, key: key) else { return }
             case .leaseUnchanged:
                 guard try await self.writer.isLeaseUnchanged(objects.names.lease, of: key) else { return }
             }
@@ -146,6 +143,19 @@ struct ClusterReconciler: Sendable {
         self.trace(from: cluster.status, to: plan.status, key: key)
         self.log(decision, status: plan.status, key: key)
         if let event = decision.event { self.record(cluster, event) }
+    }
+
+    /// Reads all of them afresh, at once: clients of the poolers are being held.
+    private func areAlive(_ pods: [PodReference], key: ObjectKey) async throws -> Bool {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for pod in pods {
+                group.addTask {
+                    let found = try await self.writer.refreshPod(pod.instance, of: key)
+                    return found.map { $0.uid == pod.uid && !$0.isTerminating } ?? false
+                }
+            }
+            return try await group.reduce(true) { $0 && $1 }
+        }
     }
 
     /// Notes when the decision was written, and tells where the time of a change that has ended went.

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Foundation
 internal import Playground
 
 /// Measures.
@@ -40,6 +41,9 @@ struct BenchSwitchoverCommand: AsyncParsableCommand {
     @Flag(help: "Print one JSON object as the last line.")
     var json = false
 
+    @Option(help: "Where to put a picture (SVG) of one switchover of Drover, the one with the median gap.")
+    var picture: String?
+
     @OptionGroup
     var programs: BenchPrograms
 
@@ -73,10 +77,21 @@ struct BenchSwitchoverCommand: AsyncParsableCommand {
                 var comparisons: [BenchComparison] = []
                 for replication in self.replication { comparisons += try await bench.measure(replication) }
                 self.report(comparisons, narrator)
+                try self.draw(comparisons, narrator)
                 outcome.value = comparisons.allSatisfy { $0.lost == 0 }
             }
         }
         guard outcome.value else { throw ExitCode(1) }
+    }
+
+    private func draw(_ comparisons: [BenchComparison], _ narrator: DemoNarrator) throws {
+        guard let picture else { return }
+        guard let timeline = comparisons.first?.typical else {
+            narrator.complain("no switchover has been noted whole, so there is no picture")
+            return
+        }
+        try BenchPicture(timeline).svg.write(toFile: picture, atomically: true, encoding: .utf8)
+        narrator.plain("the switchover with the median gap is drawn in \(picture)")
     }
 
     private func report(_ comparisons: [BenchComparison], _ narrator: DemoNarrator) {

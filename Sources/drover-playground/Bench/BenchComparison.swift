@@ -28,6 +28,8 @@ struct BenchComparison: Sendable {
     private(set) var labels: [String] = []
     private var measured: [String: GapFigures] = [:]
     private var traces: [String: BenchTrace] = [:]
+    /// The switchovers of Drover of which everything is known.
+    private(set) var timelines: [BenchTimeline] = []
 
     init(replication: BenchReplication, activity: BenchActivity) {
         self.replication = replication
@@ -46,9 +48,15 @@ struct BenchComparison: Sendable {
     }
 
     /// Takes in where the time of the switchover that was added last went.
-    mutating func addTrace(_ label: String, _ steps: [(step: String, milliseconds: Int)]) {
-        guard !steps.isEmpty, let gap = self.figures(label).gaps.last else { return }
-        self.traces[label, default: BenchTrace()].add(steps, gapMilliseconds: gap)
+    mutating func addTrace(_ label: String, _ timeline: BenchTimeline) {
+        self.traces[label, default: BenchTrace()].add(timeline)
+        self.timelines.append(timeline)
+    }
+
+    /// The switchover whose gap lies in the middle.
+    var typical: BenchTimeline? {
+        let sorted = self.timelines.sorted { $0.gap < $1.gap }
+        return sorted.isEmpty ? nil : sorted[sorted.count / 2]
     }
 
     func figures(_ label: String) -> GapFigures { self.measured[label] ?? GapFigures() }

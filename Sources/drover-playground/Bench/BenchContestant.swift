@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import PostgresClient
+internal import PostgresClusterAPI
 internal import Workload
 
 /// A database cluster whose primary can be moved, whoever looks after it.
@@ -10,15 +11,14 @@ protocol BenchContestant: Sendable {
     func switchover() async throws
     /// Waits, and does what has to be done, until every instance takes part again.
     func settle() async throws
-    /// Where the time of the last switchover went: steps that follow each other, in milliseconds; empty when nobody
-    /// has noted it.
-    func trace() async throws -> [(step: String, milliseconds: Int)]
+    /// Where the time of the last switchover went; nil when nobody has noted it.
+    func trace() async throws -> FinishedTransition?
     /// Takes everything down and removes it.
     func end() async
 }
 
 extension BenchContestant {
-    func trace() async throws -> [(step: String, milliseconds: Int)] { [] }
+    func trace() async throws -> FinishedTransition? { nil }
 }
 
 /// How an application finds the primary.
@@ -81,6 +81,8 @@ struct BenchRound: Sendable {
         var gapMilliseconds: Int
         var lost: Int
         var failed: Int
+        /// When the gap was; nil when there was none.
+        var times: Writer.Gap?
     }
 
     let eventLoop: EventLoop
@@ -118,6 +120,11 @@ struct BenchRound: Sendable {
             configuration: configuration,
             eventLoop: self.eventLoop
         )
-        return Outcome(gapMilliseconds: seen.longestGap.milliseconds, lost: check.lost, failed: seen.failedAttempts)
+        return Outcome(
+            gapMilliseconds: seen.longestGap.milliseconds,
+            lost: check.lost,
+            failed: seen.failedAttempts,
+            times: seen.longestGapTimes
+        )
     }
 }

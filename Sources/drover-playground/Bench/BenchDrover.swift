@@ -74,11 +74,7 @@ struct BenchDrover: BenchContestant {
         }
     }
 
-    func trace() async throws -> [(step: String, milliseconds: Int)] {
-        let spans = try await self.cluster.read().status?.lastTransition?.spans ?? []
-        // The Service is announced beside the other steps.
-        return spans.filter { $0.step != .announce }.map { ($0.step.rawValue, Int($0.milliseconds)) }
-    }
+    func trace() async throws -> FinishedTransition? { try await self.cluster.read().status?.lastTransition }
 
     func end() async {
         do {

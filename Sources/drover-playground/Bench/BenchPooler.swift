@@ -83,10 +83,23 @@ struct PoolerFigures: Sendable {
     var lost = 0
     /// The longest transaction of each run, milliseconds.
     var slowest: [Int] = []
-    /// How long nobody could write in each run, as the cluster's status says, milliseconds.
+    /// The usual transaction of each run, milliseconds.
+    var usual: [Int] = []
+    /// How long a writer got no commit that came to the primary directly, in each run, milliseconds.
     var gaps: [Int] = []
+    /// How long no transaction came to its end in each run, and how much of that was before the old primary was asked
+    /// to stop and after the new one was promoted, milliseconds.
+    var quiet: [Int] = []
+    var before: [Int] = []
+    var after: [Int] = []
 
     private var maximum: Int { self.slowest.max() ?? 0 }
+
+    /// The slowest transactions, beyond what the usual one takes, for each millisecond of the direct gap.
+    private var ratio: String {
+        let added = max(0, Self.median(self.slowest) - Self.median(self.usual))
+        return GapFigures.twoDigits(Double(added) / Double(max(1, Self.median(self.gaps))))
+    }
 
     private static func median(_ values: [Int]) -> Int { values.isEmpty ? 0 : values.sorted()[values.count / 2] }
 
@@ -94,8 +107,10 @@ struct PoolerFigures: Sendable {
     var line: String {
         """
         \(self.switchovers) switchovers, \(self.transactions) transactions, \(self.failed) failed, \(self.lost) lost; \
-        slowest transaction of a run: median \(Self.median(self.slowest)), max \(self.maximum) ms; \
-        write gap in the status: median \(Self.median(self.gaps)) ms
+        slowest transaction of a run: median \(Self.median(self.slowest)), max \(self.maximum) ms, the usual one \
+        \(Self.median(self.usual)) ms; direct write gap: median \(Self.median(self.gaps)) ms; added to direct: \
+        \(self.ratio); no transaction for \(Self.median(self.quiet)) ms, \(Self.median(self.before)) of that before \
+        the stop, \(Self.median(self.after)) after the promotion
         """
     }
 
@@ -104,7 +119,10 @@ struct PoolerFigures: Sendable {
         """
         {"switchovers":\(self.switchovers),"transactions":\(self.transactions),"failed":\(self.failed),\
         "lost":\(self.lost),"medianLatencyMilliseconds":\(Self.median(self.slowest)),\
-        "maximumLatencyMilliseconds":\(self.maximum),"medianWriteGapMilliseconds":\(Self.median(self.gaps))}
+        "maximumLatencyMilliseconds":\(self.maximum),"usualLatencyMilliseconds":\(Self.median(self.usual)),\
+        "directGapMilliseconds":\(Self.median(self.gaps)),"addedToDirectGap":\(self.ratio),\
+        "quietMilliseconds":\(Self.median(self.quiet)),"beforeStopMilliseconds":\(Self.median(self.before)),\
+        "afterPromotionMilliseconds":\(Self.median(self.after))}
         """
     }
 }
@@ -155,17 +173,38 @@ struct BenchPooler: Sendable {
             try await self.narrator.wait(for: "the cluster to be at rest") {
                 DemoCluster.isReady(try await cluster.read()) ? DemoLook.found(()) : .notYet("")
             }
-            let load = try await self.underLoad(application) { try await self.moveByCordon(cluster) }
+            let direct = Writer(
+                name: "direct-\(run)",
+                configuration: try await cluster.applicationConfiguration(directory: self.playground.directory),
+                eventLoop: self.playground.eventLoop,
+                pause: .milliseconds(10)
+            )
+            let load = try await self.underLoad(application) {
+                try await self.watched(by: direct) { try await self.moveByCordon(cluster) }
+            }
             figures.switchovers += 1
             figures.transactions += load.transactions
             figures.failed += load.failed
-            figures.slowest.append(load.slowest)
-            let gap = try await cluster.read().status?.lastTransition?.writeGapMilliseconds
-            if let gap { figures.gaps.append(Int(clamping: gap)) }
+            figures.slowest.append(load.log.slowest)
+            figures.usual.append(load.log.usual)
+            let gap = direct.current.longestGap.milliseconds
+            figures.gaps.append(gap)
+            var note = ""
+            if let quiet = load.log.quiet, let noted = try await cluster.read().status?.lastTransition,
+                let requested = noted.stopRequestedAt?.date?.timeIntervalSince1970,
+                let served = noted.writeGapMilliseconds
+            {
+                let before = Int((requested - quiet.lowerBound) * 1000)
+                let after = Int((quiet.upperBound - requested) * 1000) - Int(clamping: served)
+                figures.quiet.append(before + Int(clamping: served) + after)
+                figures.before.append(before)
+                figures.after.append(after)
+                note = "; no transaction from \(before) ms before the stop to \(after) ms after the promotion"
+            }
             self.narrator.say(
                 """
-                run \(run): \(load.transactions) transactions, \(load.failed) failed, slowest \(load.slowest) ms, \
-                write gap in the status \(gap.map { "\($0) ms" } ?? "unknown")
+                run \(run): \(load.transactions) transactions, \(load.failed) failed, slowest \(load.log.slowest) ms, \
+                direct write gap \(gap) ms\(note)
                 """
             )
         }
@@ -213,6 +252,20 @@ struct BenchPooler: Sendable {
         }
     }
 
+    /// Lets a writer write that comes to the primary directly.
+    private func watched(by writer: Writer, _ body: () async throws -> Void) async throws {
+        try await writer.prepare()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await writer.run() }
+            try await writer.waitForCommits(20)
+            writer.resetLongestGap()
+            try await body()
+            try await writer.waitForCommits(20)
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+
     private func moveByCordon(_ cluster: DemoCluster) async throws {
         let before = try await cluster.read().status
         guard let primary = before?.primary, let node = before?.primaryNode else {
@@ -232,7 +285,7 @@ struct BenchPooler: Sendable {
     private struct Load {
         var transactions = 0
         var failed = 0
-        var slowest = 0
+        var log = PgbenchLog()
     }
 
     private func underLoad(
@@ -241,7 +294,6 @@ struct BenchPooler: Sendable {
     ) async throws -> Load {
         let directory = self.playground.directory + "/pgbench-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: directory) }
         try Self.script.write(toFile: directory + "/script.sql", atomically: true, encoding: .utf8)
         let connection =
             "host=\(application.host) hostaddr=\(application.hostaddr ?? "") port=\(application.port) "
@@ -273,14 +325,7 @@ struct BenchPooler: Sendable {
         }
         var load = try Self.read(output)
         for name in try FileManager.default.contentsOfDirectory(atPath: directory) where name.hasPrefix("log.") {
-            let text = try String(contentsOfFile: "\(directory)/\(name)", encoding: .utf8)
-            for line in text.split(separator: "\n") {
-                // Client, transaction, microseconds, ...
-                let words = line.split(separator: " ")
-                if words.count > 2, let microseconds = Int(words[2]) {
-                    load.slowest = max(load.slowest, (microseconds + 500) / 1000)
-                }
-            }
+            load.log.read(try String(contentsOfFile: "\(directory)/\(name)", encoding: .utf8))
         }
         return load
     }

@@ -104,7 +104,11 @@ struct BenchSwitchover: Sendable {
                     let name = "\(activity.rawValue)-\(entry.label)-\(run)"
                     let outcome = try await self.round(entry, name, activity)
                     comparison.add(entry.label, outcome)
-                    comparison.addTrace(entry.label, try await entry.contestant.trace())
+                    if let noted = try await entry.contestant.trace(), let times = outcome.times,
+                        let timeline = BenchTimeline(noted, seen: times)
+                    {
+                        comparison.addTrace(entry.label, timeline)
+                    }
                 }
                 let gaps = entries.map { "\($0.label) \(comparison.figures($0.label).gaps.last ?? 0) ms" }
                 self.narrator.say("run \(run): \(gaps.joined(separator: ", "))")
