@@ -53,6 +53,31 @@ struct BenchDrover: BenchContestant {
         }
     }
 
+    /// What a server has to be set to, to be measured beside this one.
+    func settings() async throws -> [String: String] {
+        let primary = try await self.configuration(.service)
+        let status = try await self.cluster.read().status
+        guard let standby = status?.instances.first(where: { $0.name != status?.primary })?.address else {
+            throw DemoError("the cluster has no standby")
+        }
+        var other = primary
+        other.hostaddr = standby
+        // Whoever passes connections to Services on may hear of a new one a moment later than we do.
+        return try await self.narrator.wait(for: "the Service to lead to the primary") {
+            do {
+                return .found(
+                    try await BenchSettings.read(
+                        primary: primary,
+                        standby: other,
+                        eventLoop: self.cluster.eventLoop
+                    )
+                )
+            } catch let error as PostgresError {
+                return .notYet("\(error)")
+            }
+        }
+    }
+
     func switchover() async throws {
         let before = try await self.cluster.read().status
         guard let primary = before?.primary, let node = before?.primaryNode else {

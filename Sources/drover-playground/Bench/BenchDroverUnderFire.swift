@@ -3,6 +3,7 @@ internal import Glibc
 internal import KubernetesClient
 internal import PostgresClient
 internal import PostgresClusterAPI
+internal import ProcessNode
 internal import Synchronization
 internal import Workload
 
@@ -12,6 +13,8 @@ final class BenchDroverUnderFire: BenchPatient {
     private let drover: BenchDrover
     /// What the last fault has frozen.
     private let frozen = Lock<Int32?>(nil)
+    /// The node that is cut off.
+    private let isolated = Lock<String?>(nil)
 
     init(stage: BenchStage, drover: BenchDrover) {
         self.stage = stage
@@ -48,7 +51,12 @@ final class BenchDroverUnderFire: BenchPatient {
                 )
             }
         case .nodeSilent:
-            self.freeze(node.pid)
+            if let partition = self.stage.partition {
+                self.isolated.withLock { $0 = nodeName }
+                try await partition.isolate(nodeName)
+            } else {
+                self.freeze(node.pid)
+            }
         case .apiServerAway:
             self.freeze(self.stage.server.pid)
         }
@@ -60,6 +68,11 @@ final class BenchDroverUnderFire: BenchPatient {
             return frozen
         }
         if let pid { ProcessTree.thaw(below: pid) }
+        let node = self.isolated.withLock { isolated in
+            defer { isolated = nil }
+            return isolated
+        }
+        if let node { try await self.stage.partition?.rejoin(node) }
     }
 
     private func freeze(_ pid: Int32) {

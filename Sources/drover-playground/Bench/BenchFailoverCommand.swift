@@ -57,6 +57,13 @@ struct BenchFailoverCommand: AsyncParsableCommand {
             let narrator = DemoNarrator()
             narrator.step("starting an API server, the operator, and three nodes, each a process of its own")
             try await BenchStage.run(options) { stage in
+                if self.drover, self.faults.contains(.nodeSilent) {
+                    narrator.say(
+                        stage.partition == nil
+                            ? "nodeSilent: the node is stopped (SIGSTOP); with root it would be cut off from the network"
+                            : "nodeSilent: the node is cut off from the network"
+                    )
+                }
                 let figures = try await self.measure(stage, narrator)
                 self.report(figures, narrator)
                 outcome.value = figures.values.allSatisfy { $0.values.allSatisfy { $0.lost == 0 } }
@@ -77,7 +84,7 @@ struct BenchFailoverCommand: AsyncParsableCommand {
             manifest: self.stage.manifest,
             replication: .asynchronous
         )
-        let settings = try await BenchSettings.read(drover.configuration(.service), eventLoop: stage.eventLoop)
+        let settings = try await drover.settings()
         var entries: [BenchFailover.Entry] = []
         if self.drover {
             entries.append(.init(label: "drover", patient: BenchDroverUnderFire(stage: stage, drover: drover)))

@@ -8,7 +8,8 @@ enum BenchFault: String, Sendable, Hashable, CaseIterable, ExpressibleByArgument
     case instanceKilled
     /// The pod is deleted without grace; what was the container does not come back by itself at that place.
     case podDeleted
-    /// The node and all its processes are frozen: nobody hears from them, and no connection is closed.
+    /// The node is cut off from the network, or all its processes are frozen: nobody hears from them, and no connection
+    /// is closed.
     case nodeSilent
     /// The API server (etcd, for Patroni) does not answer; nothing happens to the primary.
     case apiServerAway

@@ -3,6 +3,7 @@ internal import Foundation
 internal import KubernetesClient
 internal import Logging
 internal import Playground
+internal import ProcessNode
 internal import Synchronization
 internal import Workload
 
@@ -14,6 +15,8 @@ final class BenchStage: Sendable {
     let server: Workload.ChildProcess
     private let executables: String
     private let kubeconfig: String
+    /// Where nodes have addresses of their own, for whoever may make such a network.
+    private let network: HostNetwork?
     private let children = Lock<[String: Workload.ChildProcess]>([:])
 
     private init(
@@ -22,7 +25,8 @@ final class BenchStage: Sendable {
         client: KubernetesClient,
         server: Workload.ChildProcess,
         executables: String,
-        kubeconfig: String
+        kubeconfig: String,
+        network: HostNetwork?
     ) {
         self.directory = directory
         self.eventLoop = eventLoop
@@ -30,7 +34,11 @@ final class BenchStage: Sendable {
         self.server = server
         self.executables = executables
         self.kubeconfig = kubeconfig
+        self.network = network
     }
+
+    /// Cuts nodes off; nil without a network of their own.
+    var partition: NetworkPartition? { self.network.map { NetworkPartition(network: $0) } }
 
     /// Starts three nodes in three zones and one operator, runs `body`, and ends everything.
     static func run(_ options: PlaygroundOptions, _ body: (BenchStage) async throws -> Void) async throws {
@@ -38,12 +46,35 @@ final class BenchStage: Sendable {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let eventLoop = try EventLoop(name: "bench")
         defer { eventLoop.shutdown() }
+        let network = HostNetwork.isPermitted ? try await HostNetwork.join() : nil
+        let outcome: Result<Void, any Error>
+        do {
+            try await self.run(options, in: directory, network, eventLoop, body)
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        // Not structured: being cancelled must not leave the bridge behind.
+        await Task { try? await network?.remove() }.value
+        if options.dataDirectory == nil { try? FileManager.default.removeItem(atPath: directory) }
+        try outcome.get()
+    }
+
+    private static func run(
+        _ options: PlaygroundOptions,
+        in directory: String,
+        _ network: HostNetwork?,
+        _ eventLoop: EventLoop,
+        _ body: (BenchStage) async throws -> Void
+    ) async throws {
         let kubeconfig = "\(directory)/kubeconfig"
         let server = try await ChildProcess.start(
-            BenchPrograms.dyingWithUs([
-                "\(options.executables)/drover-playground", "server", "--port", "0", "--kubeconfig", kubeconfig,
-                "--data", "\(directory)/server",
-            ]),
+            BenchPrograms.dyingWithUs(
+                [
+                    "\(options.executables)/drover-playground", "server", "--port", "0", "--kubeconfig", kubeconfig,
+                    "--data", "\(directory)/server",
+                ] + Self.membership(in: network)
+            ),
             output: "\(directory)/server.log",
             eventLoop: eventLoop
         )
@@ -62,7 +93,8 @@ final class BenchStage: Sendable {
                 ),
                 server: server,
                 executables: options.executables,
-                kubeconfig: kubeconfig
+                kubeconfig: kubeconfig,
+                network: network
             )
             do {
                 try await stage.start(options)
@@ -79,7 +111,11 @@ final class BenchStage: Sendable {
         }
         await server.signal(9)
         _ = await server.wait()
-        if options.dataDirectory == nil { try? FileManager.default.removeItem(atPath: directory) }
+    }
+
+    /// What a process has to know to have its place in the network.
+    private static func membership(in network: HostNetwork?) -> [String] {
+        network.map { ["--network", "namespace", "--network-id", $0.plan.id] } ?? []
     }
 
     private func start(_ options: PlaygroundOptions) async throws {
@@ -93,9 +129,15 @@ final class BenchStage: Sendable {
                 [
                     "drover-playground", "node", "--name", node.name, "--zone", node.zone, "--kubeconfig",
                     self.kubeconfig, "--data", "\(self.directory)/data", "--executables", self.executables,
-                ]
+                ] + Self.membership(in: self.network) + (self.network == nil ? ["--no-forward-services"] : [])
             )
         }
+        // Neither may the way to a Service end with the node that is hurt.
+        try await self.child(
+            "services",
+            ["drover-playground", "services", "--kubeconfig", self.kubeconfig]
+                + (self.network.map { ["--network-id", $0.plan.id] } ?? [])
+        )
         try await self.child(
             "operator",
             ["drover-operator", "run", "--kubeconfig", self.kubeconfig, "--metrics-address", ""]

@@ -39,10 +39,7 @@ struct BenchSwitchover: Sendable {
             Entry(label: "droverService", contestant: drover, route: .service),
         ]
         do {
-            let settings = try await BenchSettings.read(
-                drover.configuration(.service),
-                eventLoop: self.playground.eventLoop
-            )
+            let settings = try await drover.settings()
             for peer in self.peers {
                 let contestant = try await self.start(peer, settings, replication)
                 contestants.append(contestant)

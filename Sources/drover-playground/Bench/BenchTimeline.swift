@@ -50,12 +50,15 @@ struct BenchTimeline: Sendable {
         return max(0, min(end, self.firstCommit) - max(begin, self.lastCommit))
     }
 
+    /// The new primary accepts writes, and the writer is still about an attempt that began too early.
+    var late: Double { max(0, min(self.connecting, self.firstCommit) - self.promoted) }
+
     /// The writer's way to the new primary, as far as it lies behind the last step: the connection that came through, and the commit.
     var reconnect: Double { max(0, self.firstCommit - max(self.connecting, self.promoted)) }
 
     /// How much of the gap is accounted for.
     var percent: Double {
-        let known = self.steps.reduce(0) { $0 + self.share(of: $1) } + self.reconnect
+        let known = self.steps.reduce(0) { $0 + self.share(of: $1) } + self.late + self.reconnect
         return self.gap > 0 ? known / self.gap * 100 : 100
     }
 }

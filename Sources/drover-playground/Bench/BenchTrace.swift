@@ -15,6 +15,7 @@ struct BenchTrace: Sendable {
                 Self.add(Double(part.milliseconds), to: "\(span.step.rawValue).\(part.name)", in: &self.parts)
             }
         }
+        Self.add(timeline.late, to: "Late", in: &self.steps)
         Self.add(timeline.reconnect, to: "Reconnect", in: &self.steps)
         self.percent.add(gapMilliseconds: Int(timeline.percent.rounded(.down)), lost: 0, failed: 0)
     }
