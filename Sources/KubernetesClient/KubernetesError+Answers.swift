@@ -34,7 +34,7 @@ extension KubernetesError {
     init(status: Status?, httpStatus: Int?, message: String?) {
         let number = httpStatus ?? status?.code ?? 0
         self.init(
-            code: Self.code(reason: status?.reason, httpStatus: number),
+            code: Self.namesAnotherUID(status) ? .conflict : Self.code(reason: status?.reason, httpStatus: number),
             message: message ?? status?.message ?? status?.reason ?? "no details",
             status: status,
             httpStatus: number == 0 ? nil : number,
@@ -42,6 +42,14 @@ extension KubernetesError {
         )
         // A proxy in front may say 502 or 504 of what the server behind it went on to do.
         self.mayHaveBeenCarriedOut = number >= 500
+    }
+
+    /// Whether a patch named the uid of an object that is gone, and another one has its name by now.
+    ///
+    /// An update with such a uid conflicts; a patch is called invalid, because the uid of an object cannot change
+    /// (`ValidateObjectMetaUpdate` in k8s.io/apimachinery). To us it is the same: a precondition does not hold.
+    private static func namesAnotherUID(_ status: Status?) -> Bool {
+        status?.reason == "Invalid" && status?.details?.causes?.contains { $0.field == "metadata.uid" } == true
     }
 
     private static func code(reason: String?, httpStatus: Int) -> Code {

@@ -146,6 +146,7 @@ extension APIServer {
             )
         }
         return try self.change(request, target, view, pipeline, isApplied: false) { object throws(StatusError) in
+            let uid = object["metadata"]?["uid"]
             do throws(PatchError) {
                 switch contentType {
                 case "application/json-patch+json": object = try JSONPatch.apply(patch, to: object)
@@ -163,6 +164,21 @@ extension APIServer {
                             + "in our request: \(error.message)"
                     )
                 }
+            }
+            // Not a conflict, as it is in an update: the object's metadata is compared with what it was.
+            if let named = object["metadata"]?["uid"], named != uid {
+                throw .invalid(
+                    kind: view.definition.kind,
+                    group: view.definition.name.group,
+                    name: target.name,
+                    causes: [
+                        .init(
+                            reason: "FieldValueInvalid",
+                            message: "Invalid value: \(named): field is immutable",
+                            field: "metadata.uid"
+                        )
+                    ]
+                )
             }
         }
     }
