@@ -12,8 +12,9 @@ struct BenchPicture {
     private static let width = 960.0
     private static let left = 132.0
     private static let right = 24.0
+    private static let pitch = 58.0
     private static let colors = [
-        "#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#e15759", "#76b7b2", "#edc948", "#9c755f", "#ff9da7", "#86bcb6",
+        "#aec7e8", "#ffbb78", "#98df8a", "#c5b0d5", "#ff9896", "#9edae5", "#dbdb8d", "#c49c94", "#f7b6d2", "#c7e9c0",
     ]
 
     init(_ timeline: BenchTimeline) {
@@ -36,7 +37,7 @@ struct BenchPicture {
             ("writer", self.writer), ("steps", self.steps), (self.timeline.from, self.parts(of: .stop)),
             (self.timeline.to, self.parts(of: .promote)), ("Service", self.announcement),
         ]
-        let height = 96 + rows.count * 46
+        let height = 96 + rows.count * Int(Self.pitch)
         var lines = [
             """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Int(Self.width)) \(height)" role="img" \
@@ -52,9 +53,16 @@ struct BenchPicture {
         ]
         lines += self.grid(height: height)
         for (index, row) in rows.enumerated() {
-            let top = 44.0 + Double(index) * 46
+            let top = 44.0 + Double(index) * Self.pitch
             lines.append("<text x=\"16\" y=\"\(top + 20)\" fill=\"#222222\">\(Self.escaped(row.name))</text>")
             for bar in row.bars { lines += self.draw(bar, top: top) }
+            if let first = row.bars.first, row.bars.contains(where: { !self.isWide($0) }) {
+                let list = row.bars.map { "\($0.text) \(Self.whole($0.to - $0.from))" }.joined(separator: ", ")
+                let x = Self.digits(min(self.x(first.from), Self.width - 16 - Double(list.count) * 6))
+                lines.append(
+                    "<text x=\"\(x)\" y=\"\(top + 44)\" font-size=\"11\" fill=\"#555555\">\(Self.escaped(list))</text>"
+                )
+            }
         }
         return (lines + ["</svg>"]).joined(separator: "\n") + "\n"
     }
@@ -146,17 +154,20 @@ struct BenchPicture {
             fill="\(bar.color)"><title>\(Self.escaped(title))</title></rect>
             """
         ]
-        // A letter is some seven units wide.
-        if width > Double(bar.text.count) * 7 + 4 {
-            let dark = bar.color == "#d8d8d8" ? "#222222" : "#ffffff"
+        if self.isWide(bar) {
             lines.append(
                 """
                 <text x="\(Self.digits((from + to) / 2))" y="\(top + 19)" text-anchor="middle" \
-                fill="\(dark)">\(Self.escaped(bar.text))</text>
+                fill="#222222">\(Self.escaped(bar.text))</text>
                 """
             )
         }
         return lines
+    }
+
+    /// Whether the name finds room inside; a letter is some seven units wide.
+    private func isWide(_ bar: Bar) -> Bool {
+        self.x(bar.to) - self.x(bar.from) > Double(bar.text.count) * 7 + 4
     }
 
     private static func whole(_ number: Double) -> String { String(Int(number.rounded())) }

@@ -124,13 +124,17 @@ final class BenchStage: Sendable {
         }
         try await Manifests(client: self.client).apply(file: definitions)
         for node in options.nodes {
-            try await self.child(
-                node.name,
-                [
-                    "drover-playground", "node", "--name", node.name, "--zone", node.zone, "--kubeconfig",
-                    self.kubeconfig, "--data", "\(self.directory)/data", "--executables", self.executables,
-                ] + Self.membership(in: self.network) + (self.network == nil ? ["--no-forward-services"] : [])
-            )
+            let command = [
+                "drover-playground", "node", "--name", node.name, "--zone", node.zone, "--kubeconfig",
+                self.kubeconfig, "--data", "\(self.directory)/data", "--executables", self.executables,
+            ]
+            guard self.network != nil else {
+                try await self.child(node.name, command + ["--no-forward-services"])
+                continue
+            }
+            // On its way into its namespace it would lose what ties it to us; so it sees to that itself.
+            let parent = ["--parent-process", "\(ProcessInfo.processInfo.processIdentifier)"]
+            try await self.child(node.name, command + Self.membership(in: self.network) + parent, isTied: false)
         }
         // Neither may the way to a Service end with the node that is hurt.
         try await self.child(
@@ -144,9 +148,10 @@ final class BenchStage: Sendable {
         )
     }
 
-    private func child(_ name: String, _ command: [String]) async throws {
+    private func child(_ name: String, _ command: [String], isTied: Bool = true) async throws {
+        let path = ["\(self.executables)/\(command[0])"] + command.dropFirst()
         let process = try await ChildProcess.start(
-            BenchPrograms.dyingWithUs(["\(self.executables)/\(command[0])"] + command.dropFirst()),
+            isTied ? BenchPrograms.dyingWithUs(path) : path,
             output: "\(self.directory)/\(name).log",
             eventLoop: self.eventLoop
         )
