@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Foundation
+internal import Glibc
 internal import KubernetesClient
 internal import Logging
 internal import Playground
@@ -128,13 +129,10 @@ final class BenchStage: Sendable {
                 "drover-playground", "node", "--name", node.name, "--zone", node.zone, "--kubeconfig",
                 self.kubeconfig, "--data", "\(self.directory)/data", "--executables", self.executables,
             ]
-            guard self.network != nil else {
-                try await self.child(node.name, command + ["--no-forward-services"])
-                continue
-            }
-            // On its way into its namespace it would lose what ties it to us; so it sees to that itself.
-            let parent = ["--parent-process", "\(ProcessInfo.processInfo.processIdentifier)"]
-            try await self.child(node.name, command + Self.membership(in: self.network) + parent, isTied: false)
+            try await self.child(
+                node.name,
+                command + (self.network == nil ? ["--no-forward-services"] : Self.membership(in: self.network))
+            )
         }
         // Neither may the way to a Service end with the node that is hurt.
         try await self.child(
@@ -148,10 +146,9 @@ final class BenchStage: Sendable {
         )
     }
 
-    private func child(_ name: String, _ command: [String], isTied: Bool = true) async throws {
-        let path = ["\(self.executables)/\(command[0])"] + command.dropFirst()
+    private func child(_ name: String, _ command: [String]) async throws {
         let process = try await ChildProcess.start(
-            isTied ? BenchPrograms.dyingWithUs(path) : path,
+            BenchPrograms.dyingWithUs(["\(self.executables)/\(command[0])"] + command.dropFirst()),
             output: "\(self.directory)/\(name).log",
             eventLoop: self.eventLoop
         )
@@ -166,6 +163,10 @@ final class BenchStage: Sendable {
         let children = self.children.withLock { Array($0.values) }
         for child in children {
             ProcessTree.thaw(below: child.pid)
+            // A node that has gone into its namespace does not end with the one that has started it.
+            for entry in ProcessTree().descendants(of: child.pid) where entry.program == "drover-playground" {
+                kill(entry.pid, SIGKILL)
+            }
             await child.signal(9)
         }
         for child in children { _ = await child.wait() }
