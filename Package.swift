@@ -194,8 +194,8 @@ let package = Package(
         executable(
             "drover-operator",
             [
-                "Operator", "KubernetesClient", "MetricsText", "EventLoop", .argumentParser, .logging, .metrics,
-                .serviceLifecycle, .unixSignals,
+                "Operator", "ClusterPlanning", "KubernetesClient", "MetricsText", "EventLoop", .argumentParser,
+                .logging, .metrics, .serviceLifecycle, .unixSignals,
             ]
         ),
         executable(

@@ -104,6 +104,8 @@ extension PostgresClusterStatus {
         public var timeline: Int64?
         /// `pg_stat_replication.sync_state` as the primary sees it: async, potential, sync, quorum.
         public var syncState: String?
+        /// The replica's replay is at least so many bytes behind: 0, 16Mi, 256Mi, 4Gi or 64Gi; nil when it does not stream.
+        public var lagBytes: Int64?
         /// Whether the pod is ready.
         public var ready: Bool
 
@@ -117,6 +119,7 @@ extension PostgresClusterStatus {
             role: InstanceRole? = nil,
             timeline: Int64? = nil,
             syncState: String? = nil,
+            lagBytes: Int64? = nil,
             ready: Bool = false
         ) {
             self.name = name
@@ -127,6 +130,7 @@ extension PostgresClusterStatus {
             self.role = role
             self.timeline = timeline
             self.syncState = syncState
+            self.lagBytes = lagBytes
             self.ready = ready
         }
     }

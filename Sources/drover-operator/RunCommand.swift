@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import ClusterPlanning
 internal import EventLoop
 internal import Foundation
 internal import KubernetesClient
@@ -37,6 +38,9 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "How many clusters are looked at at the same time.")
     var workers = 16
 
+    @Option(help: "A JSON file that says how nodes are judged; what it leaves out is as by default.")
+    var nodeRanking: String?
+
     @Option(help: "The least level of what is logged: trace, debug, info, notice, warning, error, critical.")
     var logLevel = Logger.Level.info.rawValue
 
@@ -67,6 +71,11 @@ struct RunCommand: AsyncParsableCommand {
             logger: logger,
             component: "operator"
         )
+        var ranking = NodeRanking()
+        if let nodeRanking {
+            let data = try Data(contentsOf: URL(fileURLWithPath: nodeRanking))
+            ranking = try JSONDecoder().decode(NodeRanking.self, from: data)
+        }
         let host = ProcessInfo.processInfo.environment["POD_NAME"] ?? ProcessInfo.processInfo.hostName
         let drover = DroverOperator(
             configuration: OperatorConfiguration(
@@ -76,6 +85,7 @@ struct RunCommand: AsyncParsableCommand {
                 isLeaderElected: self.leaderElect,
                 instanceImage: self.image,
                 poolerImage: self.poolerImage,
+                ranking: ranking,
                 workers: self.workers
             ),
             client: client,

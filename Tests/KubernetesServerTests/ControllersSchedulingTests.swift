@@ -250,6 +250,42 @@ struct ControllersSchedulingTests {
         #expect(Set(chosen) == ["a", "b"])
     }
 
+    @Test func `a pod whose volume has just been made keeps its place until it is bound`() throws {
+        try self.fixture.node("a")
+        try self.fixture.node("b")
+        try self.store.create(
+            .storageClasses,
+            [
+                "metadata": ["name": "playground"], "provisioner": "drover.dev/playground",
+                "volumeBindingMode": "WaitForFirstConsumer",
+            ]
+        )
+        for name in ["one", "two"] {
+            try self.store.create(
+                .persistentVolumeClaims,
+                [
+                    "metadata": ["name": .string(name), "namespace": "default"],
+                    "spec": ["storageClassName": "playground", "accessModes": ["ReadWriteOnce"]],
+                ]
+            )
+            var spec = self.antiAffinity(Self.hostname)
+            spec["volumes"] = [["name": "data", "persistentVolumeClaim": ["claimName": .string(name)]]]
+            try self.fixture.pod(name, labels: ["app": "x"], spec: spec)
+        }
+        #expect(try self.schedule("one") == nil)
+        func selected(_ name: String) -> String? {
+            self.fixture.find(.persistentVolumeClaims, name)?.annotations[Scheduler.selectedNode]?.stringValue
+        }
+        #expect(selected("one") == "a")
+        try self.store.create(.persistentVolumes, ["metadata": ["name": "pv"], "spec": [:]])
+        try self.store.mutate(.persistentVolumeClaims, namespace: "default", name: "one") { value in
+            value[path: ["spec", "volumeName"]] = "pv"
+            value[path: ["metadata", "annotations", "pv.kubernetes.io/bind-completed"]] = "yes"
+        }
+        #expect(try self.schedule("two") == nil)
+        #expect(selected("two") == "b")
+    }
+
     // MARK: Nodes
 
     @Test func `nodes get ranges of their own and lose taints with their reasons`() async throws {

@@ -29,7 +29,8 @@ extension Table {
     /// The instances of one cluster.
     static func instances(_ report: ClusterReport) -> Table {
         var table = Table([
-            "INSTANCE", "ROLE", "READY", "NODE", "ZONE", "NODE IS", "BECAUSE", "TIMELINE", "SYNC", .wide("MEMBER"),
+            "INSTANCE", "ROLE", "READY", "NODE", "ZONE", "NODE IS", "BECAUSE", "TIMELINE", "SYNC", "LAG",
+            .wide("MEMBER"),
             .wide("NODE'S DEADLINE"),
         ])
         table.rows = report.instances.map { instance in
@@ -41,6 +42,7 @@ extension Table {
                 Cell(instance.ready ? "yes" : "no", instance.ready ? .plain : .bad),
                 Cell(instance.node), Cell(instance.zone), Cell(instance.nodeRank, isLeaving ? .warning : .plain),
                 Cell(instance.nodeSignal), Cell(instance.timeline.map(String.init)), Cell(instance.syncState),
+                Cell(instance.lagText, (instance.lagBytes ?? 0) > 0 ? .warning : .plain),
                 Cell(instance.isMember ? "yes" : "no"), Cell(instance.evictionDeadline?.rawValue),
             ]
         }
@@ -102,5 +104,16 @@ extension ClusterReport {
             lines.append(("what helps: \(Remedy.text(for: eviction.reason, cluster: cluster))", .plain))
         }
         return lines
+    }
+}
+
+extension ClusterReport.Instance {
+    /// How far its replay is behind, as coarsely as it is known; nil when it does not stream.
+    var lagText: String? {
+        guard let lagBytes else { return nil }
+        let steps = ReplicationLag.steps
+        guard let index = steps.firstIndex(of: lagBytes) else { return "\(lagBytes >> 20) MiB" }
+        if index == 0 { return "< \(steps[1] >> 20) MiB" }
+        return lagBytes >= 1 << 30 ? "> \(lagBytes >> 30) GiB" : "> \(lagBytes >> 20) MiB"
     }
 }

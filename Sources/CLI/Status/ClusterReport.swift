@@ -17,6 +17,8 @@ struct ClusterReport: Codable, Hashable, Sendable {
         var evictionDeadline: Timestamp?
         var timeline: Int64?
         var syncState: String?
+        /// At least so many bytes behind.
+        var lagBytes: Int64?
         var ready: Bool
         var isMember: Bool
     }
@@ -76,6 +78,7 @@ extension ClusterReport {
                 evictionDeadline: assessment?.deadline.map { Timestamp($0) },
                 timeline: instance.timeline,
                 syncState: instance.syncState,
+                lagBytes: instance.lagBytes,
                 ready: instance.ready,
                 isMember: status.members.contains(instance.name)
             )

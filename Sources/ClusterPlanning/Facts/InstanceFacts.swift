@@ -65,11 +65,14 @@ public struct InstanceFacts: Sendable, Hashable {
         public var syncState: String
         /// What it has flushed.
         public var flushLSN: LSN?
+        /// How far its replay is behind, by ``ReplicationLag``; nil when nobody can tell.
+        public var lagBytes: Int64?
 
         /// Makes it.
-        public init(syncState: String, flushLSN: LSN? = nil) {
+        public init(syncState: String, flushLSN: LSN? = nil, lagBytes: Int64? = nil) {
             self.syncState = syncState
             self.flushLSN = flushLSN
+            self.lagBytes = lagBytes
         }
     }
 

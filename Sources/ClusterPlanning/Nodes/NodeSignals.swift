@@ -86,6 +86,18 @@ public struct NodeRanking: Sendable, Hashable, Codable {
         self.drainGraceSeconds = drainGraceSeconds
     }
 
+    /// Reads a ranking; what is left out is as it is by default.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init()
+        if let signals = try values.decodeIfPresent([NodeSignal].self, forKey: .signals) { self.signals = signals }
+        if let labels = try values.decodeIfPresent([String].self, forKey: .poolLabels) { self.poolLabels = labels }
+        self.readyLabel = try values.decodeIfPresent(String.self, forKey: .readyLabel)
+        if let seconds = try values.decodeIfPresent(Int.self, forKey: .drainGraceSeconds) {
+            self.drainGraceSeconds = seconds
+        }
+    }
+
     /// What the usual upgrade managers put on a node.
     ///
     /// `DeletionCandidateOfClusterAutoscaler` is not among it: most candidates are never deleted.

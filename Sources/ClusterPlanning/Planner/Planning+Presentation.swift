@@ -48,8 +48,15 @@ extension Planning {
             timeline: report?.timeline ?? (isSame ? before?.timeline : nil),
             syncState: self.syncState(of: instance)
                 ?? (isSame && !self.facts.isPrimaryServing ? before?.syncState : nil),
+            lagBytes: self.lagBytes(of: instance)
+                ?? (isSame && !self.facts.isPrimaryServing ? before?.lagBytes : nil),
             ready: pod?.isReady ?? false
         )
+    }
+
+    private func lagBytes(of instance: String) -> Int64? {
+        guard self.facts.isPrimaryServing, let primary = self.status.primary else { return nil }
+        return self.facts.report(of: primary)?.standbys?[instance]?.lagBytes
     }
 
     /// What the primary's `pg_stat_replication` says.

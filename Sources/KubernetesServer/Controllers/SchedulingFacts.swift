@@ -12,19 +12,28 @@ struct SchedulingFacts {
 
     /// Looks at everything but the pod that a node is sought for.
     init(store: ObjectStore, without pod: StoredObject) {
-        var nodesOfClaims: [String: String] = [:]
-        for claim in store.list(.persistentVolumeClaims) where !VolumeBinder.isBound(claim) {
+        var nodesOfClaims: [String: (node: String, madeAt: String?)] = [:]
+        for claim in store.list(.persistentVolumeClaims) {
             guard let node = claim.annotations[Scheduler.selectedNode]?.stringValue else { continue }
-            nodesOfClaims["\(claim.namespace)/\(claim.name)"] = node
+            var madeAt: String?
+            if VolumeBinder.isBound(claim) {
+                let volume = store.find(.persistentVolumes, name: claim["spec"]?["volumeName"]?.stringValue ?? "")
+                madeAt = volume?["metadata"]?["creationTimestamp"]?.stringValue ?? ""
+            }
+            nodesOfClaims["\(claim.namespace)/\(claim.name)"] = (node, madeAt)
         }
         let others = store.list(.pods).filter { $0.uid != pod.uid && !$0.isFinishedPod }
         var chosen: [String: String] = [:]
         for other in others where other.nodeName.isEmpty && !other.isTerminating && !nodesOfClaims.isEmpty {
             for volume in other["spec"]?["volumes"]?.arrayValue ?? [] {
                 guard let claim = volume["persistentVolumeClaim"]?["claimName"]?.stringValue,
-                    let node = nodesOfClaims["\(other.namespace)/\(claim)"]
+                    let place = nodesOfClaims["\(other.namespace)/\(claim)"]
                 else { continue }
-                chosen[other.uid] = node
+                // A volume that is there already was made for this pod, which will be bound in a moment, or long ago
+                // for an earlier one.
+                let created = other["metadata"]?["creationTimestamp"]?.stringValue ?? ""
+                if let madeAt = place.madeAt, madeAt < created { continue }
+                chosen[other.uid] = place.node
             }
         }
         let places = chosen

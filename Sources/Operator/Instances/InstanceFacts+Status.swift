@@ -40,7 +40,11 @@ extension InstanceFacts {
         self.standbys = status.replication.map { standbys in
             let streaming = standbys.filter { $0.state == "streaming" }
             return Dictionary(
-                streaming.map { ($0.name, Standby(syncState: $0.syncState, flushLSN: $0.flushLSN)) }
+                streaming.map { standby in
+                    let lag = ReplicationLag.step(from: standby.replayLSN, to: status.currentLSN)
+                    let facts = Standby(syncState: standby.syncState, flushLSN: standby.flushLSN, lagBytes: lag)
+                    return (standby.name, facts)
+                }
             ) { first, _ in first }
         }
         self.acknowledged = status.fence?.acknowledgedMembers

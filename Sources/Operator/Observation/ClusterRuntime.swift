@@ -217,7 +217,8 @@ extension InstanceFacts {
         copy.replayedLSN = nil
         copy.currentLSN = nil
         copy.lastAskAgo = nil
-        copy.standbys = self.standbys?.mapValues { InstanceFacts.Standby(syncState: $0.syncState) }
+        copy.standbys = self.standbys?
+            .mapValues { InstanceFacts.Standby(syncState: $0.syncState, lagBytes: $0.lagBytes) }
         return copy
     }
 }
