@@ -226,6 +226,35 @@ struct TransitionTests {
         #expect(result.decision?.guards == [.leaseUnchanged])
     }
 
+    @Test(
+        "One that held the Lease may have acknowledged commits, and is lost like any other primary",
+        arguments: [true, false]
+    )
+    func supersededAfterItWasPrimary(isGivenBack: Bool) {
+        var facts = self.cluster(.promoting)
+        facts.pods["orders-2"] = nil
+        facts.reports["orders-1"]?.shutdownLSN = Self.end
+        facts.lease =
+            isGivenBack
+            ? LeaseFacts(holder: "", unchangedFor: .seconds(60), shutdownTerm: 4)
+            : LeaseFacts(holder: "orders-2/uid-2/n/4", unchangedFor: .seconds(60))
+        if !isGivenBack {
+            #expect(plan(facts).decision == nil, "it may live on promises")
+            facts.calls[.withhold(instance: "orders-3", term: 5)] = .answered(
+                .withheld(promiseExpiresIn: .zero),
+                until: .distantFuture
+            )
+        }
+        let lost = plan(facts)
+        #expect(lost.leaseTakeover == nil)
+        #expect(lost.status.transition?.kind == .failover)
+        #expect(lost.status.transition?.from == "orders-2")
+        #expect(lost.status.transition?.phase == .fencing)
+        #expect(lost.status.transition?.shutdownLSN == nil)
+        facts.status = lost.status
+        #expect(plan(facts).leaseTakeover == 5)
+    }
+
     @Test("One that lives is given time, and one that holds the Lease is left alone")
     func notSuperseded() {
         var facts = self.cluster(.promoting)

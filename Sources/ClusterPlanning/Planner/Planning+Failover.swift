@@ -18,23 +18,28 @@ extension Planning {
     /// Answers whether it did.
     mutating func planFailover() -> Bool {
         guard let lost = self.status.primary, let loss = self.findLoss(of: lost) else { return false }
+        self.beginFailover(from: lost, because: loss.reason, node: loss.node)
+        return true
+    }
+
+    /// Decides that a primary is lost.
+    mutating func beginFailover(from lost: String, because reason: TransitionReason, node: String?) {
         let now = self.now
         let known = self.lastKnownLSN
         self.plan.move = .moving
         self.plan.budgets.isFrozen = true
-        self.decide(PlannedEvent(warning: "FailoverStarted", "\(lost) is lost: \(loss.reason.rawValue)")) { status in
+        self.decide(PlannedEvent(warning: "FailoverStarted", "\(lost) is lost: \(reason.rawValue)")) { status in
             status.transition = Transition(
                 kind: .failover,
                 from: lost,
-                reason: loss.reason,
-                node: loss.node,
+                reason: reason,
+                node: node,
                 phase: .fencing,
                 startedAt: Timestamp(now, precision: .microseconds),
                 phaseStartedAt: Timestamp(now, precision: .microseconds),
                 lastKnownLSN: known
             )
         }
-        return true
     }
 
     private var lastKnownLSN: LSN? {

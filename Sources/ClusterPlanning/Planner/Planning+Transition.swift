@@ -274,7 +274,18 @@ extension Planning {
         // An old primary that was taken back may need long to come up, and nobody else has all of its data.
         guard isGone || pod?.isReady != true || !self.isFit(target) || transition.kind != .rollback else { return }
         guard self.status.members.contains(where: { $0 != target && self.isReachable($0) }) else { return }
+        if self.mayHaveWritten(target, lease) {
+            // What it has acknowledged is not in the position that it began with: it is a lost primary like any other.
+            self.beginFailover(from: target, because: .candidateLost, node: pod?.node)
+            return
+        }
         self.plan.leaseTakeover = next
+    }
+
+    /// Whether the target has held the Lease in this term, and so may have been primary.
+    private func mayHaveWritten(_ target: String, _ lease: LeaseFacts) -> Bool {
+        if lease.isFree { return lease.shutdownTerm == self.status.term }
+        return lease.holderLife.map { $0.instance == target && $0.term == self.status.term } ?? false
     }
 
     /// Whether the target, which has taken the Lease once, can no longer write.
