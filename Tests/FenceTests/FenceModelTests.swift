@@ -9,9 +9,11 @@ import Testing
 @Suite(.timeLimit(.minutes(2)))
 struct FenceModelTests {
     @Test(arguments: 0..<10)
-    func neverTwoAccept(_ seed: UInt64) {
+    func neverTwoAccept(_ seed: UInt64) async {
         var promotions = 0
         for run in 0..<2 {
+            // Others are waiting for a thread.
+            await Task.yield()
             var model = FenceModel(seed: seed * 100 + UInt64(run), broken: nil)
             let isSafe = model.run(steps: 900)
             #expect(isSafe, "seed \(seed * 100 + UInt64(run))")
@@ -22,8 +24,9 @@ struct FenceModelTests {
 
     /// A model that notices nothing would prove nothing.
     @Test(arguments: FenceModel.Break.allCases)
-    func aBrokenRuleIsNoticed(_ broken: FenceModel.Break) {
+    func aBrokenRuleIsNoticed(_ broken: FenceModel.Break) async {
         for seed in 0..<400 {
+            await Task.yield()
             var model = FenceModel(seed: UInt64(seed), broken: broken)
             if !model.run(steps: 900) { return }
         }
@@ -39,6 +42,10 @@ struct FenceModel {
         case noLapse
         /// A held Lease is taken without having been watched.
         case noWatch
+        /// One becomes a member before the primary has said that it asks for its promises.
+        case noAcknowledgement
+        /// One that was started again does not assume that it had just promised.
+        case forgetfulRestart
     }
 
     private struct Instance {
@@ -81,6 +88,12 @@ struct FenceModel {
     private var messages: [(at: UInt64, from: Int, to: Int, Message)] = []
     private var down: Set<Int> = []
     private var cut: Set<[Int]> = []
+    /// Since when the operator has seen the Lease as it is.
+    private var watched: (version: String?, since: UInt64) = (nil, 0)
+    /// A failover is tried until then.
+    private var failingOverUntil: UInt64 = 0
+    /// How often things happen at each step; every run has its own mixture, or what needs much of one would be rare.
+    private var rates: (restart: Double, members: Double, failover: Double) = (0, 0, 0)
     private(set) var promotions = 0
 
     init(seed: UInt64, broken: Break?) {
@@ -109,6 +122,9 @@ struct FenceModel {
             )
         }
         self.lease.document[path: ["metadata", "resourceVersion"]] = "1"
+        self.rates.restart = self.chance(0.7) ? 0.004 : 0.03
+        self.rates.members = self.chance(0.7) ? 0.05 : 0.3
+        self.rates.failover = self.chance(0.7) ? 0.008 : 0.03
     }
 
     private func now(_ index: Int) -> BootTime {
@@ -145,7 +161,7 @@ struct FenceModel {
         }
         self.deliver()
         for index in self.instances.indices.shuffled(using: &self.random) {
-            if self.chance(0.004) { self.restart(index) }
+            if self.chance(self.rates.restart) { self.restart(index) }
             self.look(index)
             self.decide(index)
             self.uphold(index)
@@ -214,7 +230,8 @@ struct FenceModel {
         self.instances[index].last = nil
         self.instances[index].observation = nil
         self.instances[index].status = nil
-        self.instances[index].book = PromiseBook(disk: self.instances[index].disk, now: self.now(index))
+        let disk = self.broken == .forgetfulRestart ? PersistentState() : self.instances[index].disk
+        self.instances[index].book = PromiseBook(disk: disk, now: self.now(index))
     }
 
     private mutating func stop(_ index: Int) {
@@ -423,14 +440,15 @@ struct FenceModel {
             self.status.term += 1
             self.status.primary = next
         }
-        guard self.chance(0.05) else { return }
+        self.failOver()
+        guard self.chance(self.rates.members) else { return }
         let primary = self.index(self.status.primary)
         if let new = self.status.joining.first {
             let known = self.instances[primary].fence
                 .flatMap { fence in
                     self.instances[primary].accepts && fence.term == self.status.term ? fence.ledger.membership : nil
                 }
-            guard known?.joining.contains(new) == true else { return }
+            guard self.broken == .noAcknowledgement || known?.joining.contains(new) == true else { return }
             self.status.joining = []
             self.status.members.append(new)
         } else if let out = self.instances.indices.map({ self.name($0) })
@@ -442,5 +460,31 @@ struct FenceModel {
         {
             self.status.members.removeAll { $0 == leaves }
         }
+    }
+
+    /// Withhold, take the Lease once the right to write has ended, decide.
+    private mutating func failOver() {
+        if self.watched.version != self.lease.resourceVersion {
+            self.watched = (self.lease.resourceVersion, self.time)
+        }
+        if self.chance(self.rates.failover) { self.failingOverUntil = self.time + 80 }
+        guard self.time < self.failingOverUntil, self.chance(0.5) else { return }
+        let next = self.status.term + 1
+        if self.lease.holder?.isOperator == true, self.lease.term == next {
+            self.failingOverUntil = 0
+            self.status.term = next
+            self.status.primary = self.status.members.randomElement(using: &self.random) ?? self.status.primary
+            return
+        }
+        let others = self.status.members.filter { $0 != self.status.primary }.map { self.index($0) }
+        for other in others { self.instances[other].book.withhold(below: next) }
+        let isUnchanged = Self.tick * Int(self.time - self.watched.since) >= Self.duration
+        let isLapsed = others.contains { self.instances[$0].book.expiry(now: self.now($0)) == nil }
+        let isGivenBack = self.lease.holderIdentity.isEmpty && self.lease.term == self.status.term
+        guard isGivenBack || isUnchanged && isLapsed else { return }
+        var taken = self.lease
+        let holder = LeaseHolder(instance: LeaseHolder.operatorName, podUID: "o", nonce: "n", term: next)
+        taken.hold(by: holder, duration: Self.duration, now: "t")
+        _ = self.put(taken)
     }
 }
