@@ -139,6 +139,8 @@ func withSession<Result>(
     try await withPostgres { postgres in
         var configuration = postgres.configuration
         configuration.replication = replication
+        // On a busy machine the server takes its time to hear of a cancellation.
+        configuration.cancelGrace = .seconds(60)
         if let maximumResultBytes { configuration.maximumResultBytes = maximumResultBytes }
         return try await PostgresConnection.withConnection(configuration, eventLoop: postgres.loop, body)
     }

@@ -2,6 +2,7 @@ import Foundation
 import Hummingbird
 import JSON
 import Logging
+import PodProgram
 import NIOCore
 
 /// The little of the Kubernetes API that an instance uses, with one cluster and one Lease, and failures on demand.
@@ -207,9 +208,10 @@ extension SmallKubernetes {
             onServerRunning: { channel in continuation.yield(channel.localAddress?.port ?? 0) },
             logger: logger
         )
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
+        return try await withThrowingTaskGroup(of: Result?.self) { [logger] group in
             group.addTask {
-                try await application.run()
+                // Cancelled itself, it would drop connections that have just been accepted, which traps.
+                try await ServerRun.untilCancelled(application, logger: logger)
                 return nil
             }
             group.addTask {
