@@ -1,6 +1,7 @@
 import EventLoop
 import Fence
 import Foundation
+import Glibc
 import PostgresClusterAPI
 import Testing
 
@@ -159,5 +160,28 @@ struct DiskTests {
         await volume.pruneDivergentWAL(now: Date(timeIntervalSinceNow: 8 * 86_400))
         #expect(!FileManager.default.fileExists(atPath: kept.path))
         loop.shutdown()
+    }
+
+    @Test
+    func aVolumeOnWhichPostgresStillRunsIsNotClaimed() async throws {
+        let root = NSTemporaryDirectory() + "drover-claim-" + UUID().uuidString.prefix(8).lowercased()
+        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        let thread = try EventLoop(name: "volume")
+        defer { thread.shutdown() }
+        let volume = Volume(layout: VolumeLayout(root: root), thread: thread)
+        try await volume.prepare()
+        // What a postmaster has inherited from a supervisor that is gone.
+        let inherited = open(volume.layout.state + "/server.lock", O_RDWR | O_CREAT, 0o600)
+        #expect(flock(inherited, LOCK_EX | LOCK_NB) == 0)
+        let refusal = await #expect(throws: VolumeError.self) {
+            try await volume.claim(patience: .milliseconds(50))
+        }
+        #expect(refusal?.code == EWOULDBLOCK)
+        close(inherited)
+        let next = Volume(layout: VolumeLayout(root: root), thread: thread)
+        #expect(throws: Never.self) { try FileManager.default.removeItem(atPath: volume.layout.state + "/lock") }
+        try await next.claim(patience: .zero)
+        #expect(await next.serverLock >= 0)
     }
 }

@@ -31,6 +31,10 @@ struct InstanceProcessTests {
             #expect(facts.first?["super"] == "f")
             let log = cluster.log("db-1")
             #expect(!log.contains("s3cret"))
+            // PostgreSQL itself keeps others off the volume: it may outlive its supervisor for a moment.
+            let postmaster = try #require(cluster.postmaster("db-1"))
+            let lock = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(postmaster)/fd/3")
+            #expect(lock.hasSuffix("/state/server.lock"))
         }
     }
 

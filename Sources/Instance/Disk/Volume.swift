@@ -21,6 +21,8 @@ package actor Volume {
     private nonisolated let thread: EventLoop
     /// Held for as long as the supervisor lives.
     private var lock: Int32 = -1
+    /// Held for as long as the supervisor or any process of PostgreSQL lives: they inherit it.
+    package private(set) var serverLock: Int32 = -1
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe self.thread.asUnownedSerialExecutor() }
 
@@ -59,18 +61,29 @@ package actor Volume {
     }
 
     /// Makes sure that no other supervisor works on this volume, and ends what a dead one left running.
-    /// - Throws: ``VolumeError`` with EWOULDBLOCK when another one lives.
-    package func claim() throws(VolumeError) {
-        let path = self.layout.state + "/lock"
+    ///
+    /// A dead one's PostgreSQL that cannot be seen from here, in another pod or stuck at a disk, keeps its own lock.
+    /// - Throws: ``VolumeError`` with EWOULDBLOCK when another one lives, or its PostgreSQL does not end within `patience`.
+    package func claim(patience: Duration = .seconds(10)) throws(VolumeError) {
+        self.lock = try self.take("lock", patience: .zero)
+        WatchdogProcess.killAll(in: WatchdogProcess.resolve(self.layout.data), postmaster: nil)
+        self.serverLock = try self.take("server.lock", patience: patience)
+    }
+
+    private func take(_ name: String, patience: Duration) throws(VolumeError) -> Int32 {
+        let path = self.layout.state + "/" + name
         let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw VolumeError(operation: "open", path: path, code: errno) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        let deadline = BootTime.now + patience
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
             let code = errno
-            close(descriptor)
-            throw VolumeError(operation: "lock", path: path, code: code)
+            guard code == EWOULDBLOCK || code == EINTR, BootTime.now < deadline else {
+                close(descriptor)
+                throw VolumeError(operation: "lock", path: path, code: code)
+            }
+            usleep(20_000)
         }
-        self.lock = descriptor
-        WatchdogProcess.killAll(in: WatchdogProcess.resolve(self.layout.data), postmaster: nil)
+        return descriptor
     }
 
     /// Kills every process of PostgreSQL.
@@ -238,6 +251,25 @@ package actor Volume {
             count: 128
         )
         return try place.end(header: header)
+    }
+
+    /// Whether the newest checkpoint, without which PostgreSQL does not start, is in a segment that is WAL at all.
+    package func hasCheckpoint(of control: ControlFile) -> Bool {
+        let size = UInt64(max(control.walSegmentSize, 1 << 20))
+        let page = UInt64(max(control.walBlockSize, 1 << 10))
+        let position = control.checkpoint.rawValue
+        let wanted = WALFileName.segment(timeline: 0, number: position / size, segmentSize: size).suffix(16)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.layout.walDirectory)) ?? []
+        // Around a promotion the same place is in segments of two timelines.
+        return names.contains { name in
+            guard name.utf8.count == 24, name.hasSuffix(wanted) else { return false }
+            let path = self.layout.walDirectory + "/" + name
+            // Every page begins with the number of the format's version.
+            guard let header = try? self.read(path, offset: Int(position % size / page * page), count: 2) else {
+                return false
+            }
+            return header.count == 2 && header != [0, 0]
+        }
     }
 
     /// Where the oldest WAL segment begins that is still there.

@@ -39,16 +39,20 @@ extension Supervisor {
             reason: .ended,
             atMilliseconds: Self.milliseconds,
             message: "PostgreSQL ended with \(exit); the pod's log says why",
-            failedStarts: self.failedStarts
+            failedStarts: self.failedStarts,
+            hasGivenUp: self.exit?.hasGivenUp ?? false
         )
         // Told at once: the operator may be about to decide something.
         self.publish()
+        // A postmaster that was killed leaves sessions behind for a moment, and one that is stuck for longer.
+        await self.volume.killPostgres(postmaster: nil)
         if !postmaster.accepts {
             if let reason = await self.reasonOfFailedStart() {
                 self.exit?.reason = reason
                 self.problem = .init(reason: reason.rawValue, message: "PostgreSQL ended with \(exit)")
             }
             await self.giveUpIfHopeless(wasPrimary: postmaster.isPrimary)
+            await self.startOverIfCorrupt(wasPrimary: postmaster.isPrimary)
             self.publish()
             // A server that cannot start must not be tried a thousand times a second.
             await self.eventLoop.sleep(for: .milliseconds(min(5_000, 250 << min(self.failedStarts, 5))))
@@ -59,11 +63,34 @@ extension Supervisor {
     private func reasonOfFailedStart() async -> InstanceStatus.Exit.Reason? {
         if let free = await self.volume.freeBytes(), free < Self.leastFree { return .diskFull }
         do {
-            if try await self.volume.controlFile() == nil { return .dataCorrupt }
+            guard let control = try await self.volume.controlFile(),
+                await self.volume.hasCheckpoint(of: control)
+            else { return .dataCorrupt }
         } catch {
             return .dataCorrupt
         }
         return self.failedStarts >= Self.tries ? .doesNotStart : nil
+    }
+
+    /// A replica whose data cannot be read is made anew: the primary has all of it.
+    ///
+    /// Only what is known to be broken is thrown away. A setting that keeps PostgreSQL from starting is not mended by that.
+    private func startOverIfCorrupt(wasPrimary: Bool) async {
+        guard !wasPrimary, self.failedStarts >= Self.tries, self.exit?.reason == .dataCorrupt,
+            self.disk.isBootstrapped, let status = self.cluster?.status, let primary = status.primary,
+            primary != self.configuration.instance, Int(clamping: status.term) >= self.disk.highestTerm
+        else { return }
+        self.logger.error(
+            "The data cannot be read, replacing it by a base backup",
+            metadata: ["primary": "\(primary)"]
+        )
+        self.disk.isBootstrapped = false
+        do {
+            try await self.saveState()
+        } catch {
+            self.disk.isBootstrapped = true
+            self.logger.error("Cannot write down that the data are broken", metadata: ["error": "\(error)"])
+        }
     }
 
     /// A primary that cannot come back gives the role away at once, if there is anybody to have it: Lease and promises

@@ -91,7 +91,8 @@ extension Supervisor {
         if !isUsable, await self.volume.exists(data + "/drover.conf") {
             return try await self.adjustSettings(conf, asPrimary: asPrimary)
         }
-        let control = try await self.volume.controlFile()
+        // PostgreSQL itself says what is wrong with a control file that cannot be read.
+        let control = try? await self.volume.controlFile()
         let settings = self.settings(asPrimary: asPrimary, limits: control?.limits)
         var hasChanged = try await self.volume.update(conf, to: settings.postgresqlConf())
         if try await self.volume.update(
@@ -172,13 +173,14 @@ extension Supervisor {
         try await self.volume.remove("\(layout.sockets)/.s.PGSQL.\(self.configuration.postgresPort).lock")
         if !asPrimary { await self.watchdog.clear() }
         self.state = .starting
-        let program = Processes.Program(
+        var program = Processes.Program(
             path: self.programs + "/postgres",
             // The address is this pod's: what a file from the last life says is the address of another pod, and it cannot
             // be changed by a reload once the cluster has been read and the file written anew.
             arguments: ["-D", layout.data, "-c", "listen_addresses=\(self.configuration.podIP)"],
             environment: self.environment
         )
+        program.passed = await self.volume.serverLock
         let id = try await self.processes.start(program) { [weak self] exit in
             // Unstructured: an exit comes from the event loop, outside of every task.
             Task { await self?.postmasterEnded(exit) }
@@ -365,6 +367,7 @@ extension Supervisor {
         let isNews = facts.isStreaming != self.facts.isStreaming || !wasAccepting
         self.facts = facts
         self.postmaster?.accepts = true
+        if self.failedStarts > 0 { self.problem = nil }
         self.failedStarts = 0
         self.exit = nil
         if self.state == .starting || (self.state == .stopped && self.postmaster != nil) { self.state = .running }

@@ -193,7 +193,14 @@ package actor Supervisor {
         self.savedMembership = self.disk.membership
         self.savedLongest = self.disk.longestPromise
         self.book = PromiseBook(disk: self.disk, now: self.startedAt)
-        if self.disk.isBootstrapped { try await self.readDataDirectory() }
+        if self.disk.isBootstrapped {
+            do {
+                try await self.readDataDirectory()
+            } catch {
+                // PostgreSQL will refuse it, too, and then it is shown and another one takes over.
+                self.logger.error("Cannot read the data directory", metadata: ["error": "\(error)"])
+            }
+        }
         await self.volume.pruneDivergentWAL()
     }
 
@@ -249,7 +256,8 @@ package actor Supervisor {
                 do {
                     try await self.perform(action)
                     failures = 0
-                    if case .wait = action {} else { self.problem = nil }
+                    // What keeps PostgreSQL from starting is over when it has started.
+                    if case .wait = action {} else if self.failedStarts == 0 { self.problem = nil }
                 } catch {
                     failures += 1
                     self.problem = InstanceStatus.Problem(reason: action.problemReason, message: "\(error)")

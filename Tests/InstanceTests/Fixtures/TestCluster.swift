@@ -119,7 +119,14 @@ final class TestCluster: @unchecked Sendable {
 
     func volume(_ instance: String) -> String { "\(self.directory)/\(instance)" }
 
-    func decide(term: Int, primary: String, members: [String], joining: [String] = [], initialized: Bool = true) async {
+    func decide(
+        term: Int,
+        primary: String,
+        members: [String],
+        joining: [String] = [],
+        initialized: Bool = true,
+        synchronous: [String]? = nil
+    ) async {
         let all = Array(Set(members + joining)).sorted()
         var status: JSONValue = [
             "term": .int(Int64(term)), "primary": .string(primary), "members": .array(members.map { .string($0) }),
@@ -129,16 +136,21 @@ final class TestCluster: @unchecked Sendable {
             ),
         ]
         if initialized { status["systemIdentifier"] = "1" }
+        var spec: JSONValue = [
+            "instances": 3, "storage": ["size": "1Gi"],
+            "postgres": ["version": 15, "parameters": ["shared_buffers": "16MB", "max_wal_size": "64MB"]],
+            "failover": ["leaseDurationSeconds": .int(Int64(self.leaseSeconds))],
+        ]
+        if let synchronous {
+            spec["replication"] = ["synchronous": ["mode": "Quorum", "count": 1, "durability": "Required"]]
+            status["synchronous"] = ["standbys": .array(synchronous.map { .string($0) }), "count": 1]
+        }
         await self.kubernetes.put(
             self.clusterPath,
             [
                 "apiVersion": "drover.dev/v1", "kind": "PostgresCluster",
                 "metadata": ["name": .string(Self.name), "namespace": .string(SmallKubernetes.namespace), "uid": "u"],
-                "spec": [
-                    "instances": 3, "storage": ["size": "1Gi"],
-                    "postgres": ["version": 15, "parameters": ["shared_buffers": "16MB", "max_wal_size": "64MB"]],
-                    "failover": ["leaseDurationSeconds": .int(Int64(self.leaseSeconds))],
-                ],
+                "spec": spec,
                 "status": status,
             ]
         )
