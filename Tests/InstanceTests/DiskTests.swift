@@ -185,4 +185,35 @@ struct DiskTests {
         try await next.claim(patience: .seconds(30))
         #expect(await next.serverLock >= 0)
     }
+
+    @Test(
+        "What a crash has cut off is seen, what is left of an older use of the file is not",
+        arguments: [
+            (UInt32(0), UInt64(0), false), (900, 0x300_0100, true), (900, 0x100_0100, false), (8, 0x300_0100, false),
+        ]
+    )
+    func incompleteRecords(length: UInt32, previous: UInt64, isFound: Bool) async throws {
+        let root = NSTemporaryDirectory() + "drover-record-" + UUID().uuidString.prefix(8).lowercased()
+        let layout = VolumeLayout(root: root)
+        for path in [layout.walDirectory, layout.data + "/global"] {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        }
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        let thread = try EventLoop(name: "volume")
+        defer { thread.shutdown() }
+        let volume = Volume(layout: layout, thread: thread)
+        try Data(Self.control(checkpoint: 0x300_0028)).write(to: URL(fileURLWithPath: layout.controlFile))
+        var segment = [UInt8](repeating: 0, count: 16384)
+        for (index, byte) in withUnsafeBytes(of: length.littleEndian, Array.init).enumerated() {
+            segment[0x200 + index] = byte
+        }
+        for (index, byte) in withUnsafeBytes(of: previous.littleEndian, Array.init).enumerated() {
+            segment[0x208 + index] = byte
+        }
+        let name = layout.walDirectory + "/000000010000000000000003"
+        try Data(segment).write(to: URL(fileURLWithPath: name))
+        let end = LSN(rawValue: 0x300_0200)
+        #expect(try await volume.hasIncompleteRecord(at: end, timeline: 1) == isFound)
+        #expect(try await !volume.hasIncompleteRecord(at: end, timeline: 2), "there is no such file")
+    }
 }

@@ -272,6 +272,29 @@ package actor Volume {
         }
     }
 
+    /// Whether there is the beginning of a record where the last complete one ends: what a crash has cut off.
+    package func hasIncompleteRecord(at end: LSN, timeline: UInt32) throws -> Bool {
+        guard let control = try self.controlFile() else { return false }
+        let size = UInt64(max(control.walSegmentSize, 1 << 20))
+        let page = UInt64(max(control.walBlockSize, 1 << 10))
+        let name = WALFileName.segment(timeline: timeline, number: end.rawValue / size, segmentSize: size)
+        let path = self.layout.walDirectory + "/" + name
+        guard self.exists(path) else { return false }
+        var offset = end.rawValue % size
+        // A page begins with a header, which is longer on the first page of a segment.
+        if offset == 0 { offset = 40 } else if offset % page == 0 { offset += 24 }
+        let header = try self.read(path, offset: Int(offset), count: 16)
+        guard header.count == 16 else { return false }
+        func number(_ range: Range<Int>) -> UInt64 {
+            header[range].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        // The length, and where the record before it begins; zeros when nothing was begun.
+        guard number(0..<4) >= 24 else { return false }
+        // What is left of an older use of the file names a place that is at least a segment away.
+        let previous = number(8..<16)
+        return offset % page + 16 > page || (previous < end.rawValue && previous + size > end.rawValue)
+    }
+
     /// Where the oldest WAL segment begins that is still there.
     package func oldestWAL(segmentSize: UInt32) throws -> LSN {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: self.layout.walDirectory)) ?? []

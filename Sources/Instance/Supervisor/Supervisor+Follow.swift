@@ -96,7 +96,13 @@ extension Supervisor {
             throw PostmasterError(description: "\(primary) is not primary of term \(term) yet, or does not answer")
         }
         self.report = nil
-        let verdict = JoinVerdict(position: position, primary: report)
+        var verdict = JoinVerdict(position: position, primary: report)
+        if verdict == .follow, report.history.end(of: position.timeline) == position.end,
+            try await self.volume.hasIncompleteRecord(at: position.end, timeline: position.timeline)
+        {
+            // The primary's history has something else in its place, and PostgreSQL would for ever ask for the rest of it.
+            verdict = .rewind
+        }
         self.logger.notice(
             "Compared histories",
             metadata: [
