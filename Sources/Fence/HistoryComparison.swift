@@ -14,6 +14,8 @@ package enum JoinVerdict: String, Sendable, Hashable {
 package struct HistoryPosition: Sendable, Hashable {
     package var systemIdentifier: UInt64
     package var timeline: UInt32
+    /// The timelines that it has left behind, as PostgreSQL's own history of the timeline lists them.
+    package var ancestors: [UInt32]
     /// The end of the WAL that the directory has.
     package var end: LSN
     package var promotions: [PersistentState.Promotion]
@@ -21,11 +23,13 @@ package struct HistoryPosition: Sendable, Hashable {
     package init(
         systemIdentifier: UInt64,
         timeline: UInt32,
+        ancestors: [UInt32] = [],
         end: LSN,
         promotions: [PersistentState.Promotion]
     ) {
         self.systemIdentifier = systemIdentifier
         self.timeline = timeline
+        self.ancestors = ancestors
         self.end = end
         self.promotions = promotions
     }
@@ -81,10 +85,11 @@ extension JoinVerdict {
             return
         }
         // A number that both have must be the same promotion's. One that has died before it took note of its promotion
-        // has a timeline that nobody can tell from another of that number.
+        // has a timeline that nobody can tell from another of that number; pg_rewind would take it for a common past.
         let theirs = Self.byTimeline(primary.promotions)
         let mine = Self.byTimeline(position.promotions)
-        for timeline in Set(mine.keys).union([position.timeline]) where primary.history.contains(timeline) {
+        for timeline in Set(mine.keys).union(position.ancestors + [position.timeline])
+        where primary.history.contains(timeline) {
             guard let own = mine[timeline], own == theirs[timeline] else {
                 self = .clone
                 return

@@ -3,10 +3,24 @@ package import PostgresClusterAPI
 
 /// The primary Lease as it was read, with all its fields, so that a PUT loses none.
 package struct PrimaryLease: Sendable, Hashable {
-    package var document: JSONValue
+    package var document: JSONValue {
+        didSet { self.read() }
+    }
+    /// Empty when it is free.
+    package private(set) var holderIdentity = ""
+    package private(set) var holder: LeaseHolder?
 
     package init(document: JSONValue) {
         self.document = document
+        self.read()
+    }
+
+    // Looked at far more often than changed.
+    private mutating func read() {
+        let identity = self.document[path: ["spec", "holderIdentity"]]?.stringValue ?? ""
+        guard identity != self.holderIdentity else { return }
+        self.holderIdentity = identity
+        self.holder = LeaseHolder(identity)
     }
 
     /// A Lease that does not exist yet.
@@ -19,14 +33,10 @@ package struct PrimaryLease: Sendable, Hashable {
             ],
             "spec": [:],
         ]
+        self.read()
     }
 
     package var resourceVersion: String? { self.document[path: ["metadata", "resourceVersion"]]?.stringValue }
-
-    /// Empty when it is free.
-    package var holderIdentity: String { self.document[path: ["spec", "holderIdentity"]]?.stringValue ?? "" }
-
-    package var holder: LeaseHolder? { LeaseHolder(self.holderIdentity) }
 
     package var duration: Duration {
         .seconds(max(1, self.document[path: ["spec", "leaseDurationSeconds"]]?.intValue ?? 15))

@@ -307,6 +307,8 @@ struct MoveTests {
         facts.status.members = ["orders-1", "orders-2"]
         facts.status.joining = ["orders-3"]
         facts.pods["orders-3"]?.node = "node-a"
+        facts.reports["orders-1"]?.acknowledged = .init(term: 3, incarnation: "i", instances: ["orders-2", "orders-3"])
+        facts.reports["orders-1"]?.incarnation = "i"
         #expect(ClusterPlanner().plan(facts, now: testNow).status.members.count == 3)
         facts.pods["orders-1"]?.node = nil
         facts.pods["orders-1"]?.isReady = false

@@ -12,12 +12,14 @@ struct HistoryTests {
         timeline: UInt32,
         end: UInt64,
         _ promotions: [PersistentState.Promotion],
+        ancestors: [UInt32] = [],
         system: UInt64 = 9
     ) -> JoinVerdict {
         JoinVerdict(
             position: HistoryPosition(
                 systemIdentifier: system,
                 timeline: timeline,
+                ancestors: ancestors,
                 end: LSN(rawValue: end),
                 promotions: promotions
             ),
@@ -58,6 +60,16 @@ struct HistoryTests {
         // Promoted, and killed before it had written that down.
         #expect(self.verdict(timeline: 2, end: 500, [Self.one]) == .clone)
         #expect(self.verdict(timeline: 1, end: 400, []) == .clone)
+    }
+
+    @Test
+    func anAncestorWithoutItsPromotionIsNeverTrusted() {
+        // Promoted twice, and killed before it had written the first time down: pg_rewind would take its timeline 2 for
+        // the primary's.
+        let three = PersistentState.Promotion(term: 5, timeline: 3, switchLSN: 700)
+        #expect(self.verdict(timeline: 3, end: 800, [Self.one, three], ancestors: [1, 2]) == .clone)
+        #expect(self.verdict(timeline: 3, end: 800, [Self.one, Self.two, three], ancestors: [1, 2]) == .rewind)
+        #expect(self.verdict(timeline: 3, end: 800, [Self.one, three], ancestors: [1]) == .rewind)
     }
 
     @Test

@@ -62,6 +62,7 @@ struct Planning {
         if let transition = self.status.transition {
             self.carryOn(transition)
         } else if !self.planFailover() {
+            self.planTerm()
             self.planMove()
             self.planMembership()
             self.planSynchronous()
@@ -133,6 +134,7 @@ struct Planning {
             && self.facts.instances.allSatisfy { self.facts.pods[$0]?.isReady == true }
             && (self.facts.rank(ofNode: self.facts.primaryPod?.node) ?? .leaving) < .announced
             && self.facts.isPrimaryServing && !self.isPrimaryEnding && self.requestedSwitchover == nil
+            && self.idleReplicas.isEmpty
         if !isAtRest { self.plan.watched.formUnion(self.facts.instances) }
     }
 

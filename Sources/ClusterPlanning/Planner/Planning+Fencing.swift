@@ -13,7 +13,7 @@ extension Planning {
     mutating func fence(_ transition: Transition) {
         self.plan.budgets.isFrozen = true
         guard transition.from == self.status.primary, let lease = self.facts.lease else { return }
-        let next = self.status.term + 1
+        let next = self.takeoverTerm(lease)
         if lease.operatorTerm == next {
             self.compare(transition, lease: lease, term: next)
             return
@@ -94,8 +94,9 @@ extension Planning {
 
     private mutating func takeBack(_ transition: Transition) {
         let now = self.now
+        let next = self.nextTerm
         self.decide(PlannedEvent("FailoverCancelled", "\(transition.from) is primary again")) { status in
-            status.term += 1
+            status.term = next
             status.transition?.kind = .rollback
             status.transition?.to = transition.from
             status.transition?.phase = .promoting
@@ -131,7 +132,8 @@ extension Planning {
             lost: transition.from,
             synchronous: self.status.synchronous,
             isRequired: self.facts.spec.isSynchronousRequired,
-            lastKnownLSN: [transition.lastKnownLSN, self.facts.lastKnownLSN].compactMap(\.self).max(),
+            lastKnownLSN: [transition.lastKnownLSN, transition.shutdownLSN, self.facts.lastKnownLSN].compactMap(\.self)
+                .max(),
             maximumLoss: self.facts.spec.failoverMaximumLag,
             requested: requested?.term == self.status.term ? requested?.instance : nil,
             ranks: standing.reduce(into: [:]) { ranks, entry in

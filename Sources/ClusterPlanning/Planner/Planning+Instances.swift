@@ -108,15 +108,13 @@ extension Planning {
 
     private func hasJoined(_ instance: String) -> Bool {
         guard let primary = self.status.primary, self.facts.isPrimaryServing,
-            let timeline = self.facts.report(of: primary)?.timeline,
+            let primaryReport = self.facts.report(of: primary), let timeline = primaryReport.timeline,
             let report = self.facts.report(of: instance), self.facts.pods[instance]?.isReady == true
         else { return false }
         // From the moment it is a member it may be promoted, so the primary must be asking for its promises by then.
-        if let primaryReport = self.facts.report(of: primary), let acknowledged = primaryReport.acknowledged {
-            guard acknowledged.term == self.status.term, acknowledged.incarnation == primaryReport.incarnation,
-                acknowledged.instances.contains(instance)
-            else { return false }
-        }
+        guard let acknowledged = primaryReport.acknowledged, acknowledged.term == self.status.term,
+            acknowledged.incarnation == primaryReport.incarnation, acknowledged.instances.contains(instance)
+        else { return false }
         return report.role == .replica && report.isStreaming && report.timeline == timeline
     }
 

@@ -153,6 +153,9 @@ extension Planning {
             degrade(obstacle.reason, obstacle.message)
         } else if let pod = self.facts.pods.values.filter(\.isUnschedulable).min(by: { $0.instance < $1.instance }) {
             degrade(.unschedulable, "\(pod.instance): no node fits")
+        } else if self.status.transition == nil, let replica = self.idleReplicas.first {
+            // Mostly for a moment, after a restart of either side: no event.
+            set(.degraded, true, .replicaNotStreaming, "\(replica) does not stream from the primary")
         } else {
             set(.degraded, false, .asDeclared, "nothing is wrong")
         }

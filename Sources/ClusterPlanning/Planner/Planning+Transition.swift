@@ -133,12 +133,13 @@ extension Planning {
             self.call(replayed)
             if self.facts.calls[replayed]?.isDone == true {
                 let now = self.now
+                let next = self.nextTerm
                 let synchronous = self.synchronousAfterSwitch(transition, to: to, end: shutdownLSN)
                 self.decide(
                     PlannedEvent("Promoting", "\(to) has all of \(transition.from) and becomes primary"),
                     guards: []
                 ) { status in
-                    status.term += 1
+                    status.term = next
                     status.primary = to
                     status.synchronous = synchronous
                     status.transition?.phase = .promoting
@@ -208,12 +209,13 @@ extension Planning {
     /// Taking a switchover back is a decision like any other: the old primary may only come up again in a new term.
     private mutating func rollBack(_ transition: Transition, because reason: TransitionReason) {
         let now = self.now
+        let next = self.nextTerm
         let shutdownLSN = self.shutdownLSN(of: transition)
         self.decide(
             PlannedEvent(warning: "RolledBack", "\(transition.from) becomes primary again: \(reason.rawValue)"),
             resting: transition.to
         ) { status in
-            status.term += 1
+            status.term = next
             status.primary = transition.from
             status.transition?.kind = .rollback
             status.transition?.to = transition.from
@@ -254,7 +256,7 @@ extension Planning {
     /// for the next term, so that the chosen one cannot be primary any more, and decides again.
     private mutating func supersedeIfLost(_ transition: Transition, target: String) {
         guard let lease = self.facts.lease else { return }
-        let next = self.status.term + 1
+        let next = self.takeoverTerm(lease)
         if lease.operatorTerm == next {
             self.supersede(transition, target: target, lease: lease, term: next)
             return
@@ -265,7 +267,8 @@ extension Planning {
         // duration, or that a pod which is gone did not take, will not.
         let isUntaken = lease.isFree || lease.operatorTerm == self.status.term
         let duration = self.leaseDuration
-        guard isUntaken ? (isGone || lease.unchangedFor >= duration) : self.isLapsed(lease, target: target) else {
+        guard isUntaken ? (isGone || lease.unchangedFor >= duration) : self.isLapsed(lease, target: target, next: next)
+        else {
             if lease.unchangedFor < duration {
                 self.plan.wake(at: self.now.addingTimeInterval((duration - lease.unchangedFor).seconds))
             }
@@ -289,9 +292,8 @@ extension Planning {
     }
 
     /// Whether the target, which has taken the Lease once, can no longer write.
-    private mutating func isLapsed(_ lease: LeaseFacts, target: String) -> Bool {
+    private mutating func isLapsed(_ lease: LeaseFacts, target: String, next: Int64) -> Bool {
         guard lease.unchangedFor >= self.leaseDuration else { return false }
-        let next = self.status.term + 1
         var hasLapsed = false
         for member in self.status.members where member != target && self.isReachable(member) {
             let call = InstanceCall.withhold(instance: member, term: next)
@@ -309,6 +311,8 @@ extension Planning {
         }
         // Nobody but those who have everything: after a switchover that was never finished, nothing has to be lost.
         guard let best = self.successor(excluding: target, minimum: minimum) ?? self.lastResort(target, lease) else {
+            // The only one that has everything finds no place any more: this is a failover, with what may be lost in one.
+            if self.isOutOfReach(target) { self.compare(transition, lease: lease, term: term) }
             return
         }
         let now = self.now
@@ -334,6 +338,15 @@ extension Planning {
             lease.unchangedFor >= .seconds(self.configuration.compareTimeoutSeconds)
         else { return nil }
         return target
+    }
+
+    /// Whether an instance has waited for a place for as long as one waits for a fresh node.
+    private mutating func isOutOfReach(_ instance: String) -> Bool {
+        guard let pod = self.facts.pods[instance] else { return self.facts.volumes[instance] == nil }
+        guard pod.isUnschedulable, let since = pod.notReadySince else { return false }
+        let end = since.addingTimeInterval(self.facts.spec.freshNodeWait.seconds)
+        if self.now < end { self.plan.wake(at: end) }
+        return self.now >= end
     }
 
     // MARK: Following

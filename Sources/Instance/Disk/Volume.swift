@@ -336,10 +336,14 @@ package actor Volume {
     package func newestHistory(atLeast timeline: UInt32) throws -> TimelineHistory {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: self.layout.walDirectory)) ?? []
         let newest = names.compactMap { WALFileName.timeline(ofHistory: $0) }.max() ?? timeline
-        let number = max(newest, timeline)
-        let path = self.layout.walDirectory + "/" + WALFileName.history(timeline: number)
-        guard number > 1, self.exists(path) else { return TimelineHistory(timeline: number) }
-        guard let history = TimelineHistory(timeline: number, text: try self.readText(path)) else {
+        return try self.history(of: max(newest, timeline))
+    }
+
+    /// What `pg_wal` knows of a timeline's past; nothing but the number when the file is not there.
+    package func history(of timeline: UInt32) throws -> TimelineHistory {
+        let path = self.layout.walDirectory + "/" + WALFileName.history(timeline: timeline)
+        guard timeline > 1, self.exists(path) else { return TimelineHistory(timeline: timeline) }
+        guard let history = TimelineHistory(timeline: timeline, text: try self.readText(path)) else {
             throw VolumeError(operation: "parse", path: path, code: EINVAL)
         }
         return history

@@ -50,13 +50,17 @@ extension Supervisor {
             self.disk.promotions = [.init(term: term, timeline: 1, switchLSN: 0)]
             self.disk.demotion = nil
             self.disk.systemIdentifier = self.systemIdentifier
-            self.disk.isBootstrapped = true
-            try await self.saveState()
+            // On disk before anybody hears of it: the cluster counts as made from then on, and is never made again.
+            var complete = self.disk
+            complete.isBootstrapped = true
+            try await self.volume.save(complete)
         } catch {
-            self.disk.isBootstrapped = false
             try await self.stopPostmaster(signal: .immediate)
             throw error
         }
+        self.disk.isBootstrapped = true
+        // What was noted and saved in between did not say so.
+        try await self.saveState()
         try await self.reloadIfChanged()
         self.state = .running
         self.logger.notice("Made the database system", metadata: ["system.identifier": "\(self.systemIdentifier ?? 0)"])

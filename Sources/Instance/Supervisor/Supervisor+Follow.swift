@@ -71,14 +71,16 @@ extension Supervisor {
             containing: end,
             segmentSize: control.walSegmentSize
         )
+        let timeline = max(
+            control.timeline,
+            control.minimumRecoveryTimeline,
+            row?["timeline"].flatMap { UInt32($0) } ?? 0,
+            received ?? 0
+        )
         return HistoryPosition(
             systemIdentifier: control.systemIdentifier,
-            timeline: max(
-                control.timeline,
-                control.minimumRecoveryTimeline,
-                row?["timeline"].flatMap { UInt32($0) } ?? 0,
-                received ?? 0
-            ),
+            timeline: timeline,
+            ancestors: try await self.volume.history(of: timeline).ancestors.map(\.timeline),
             end: end,
             promotions: self.disk.promotions
         )

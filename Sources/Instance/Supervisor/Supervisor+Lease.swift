@@ -68,7 +68,8 @@ extension Supervisor {
             (held, started) = try await self.write(lease, term: term, check: check)
         }
         self.saw(held)
-        if self.fence?.term == term, self.fence?.isEnding == false {
+        let isNew = self.fence?.term != term || self.fence?.isEnding != false
+        if !isNew {
             self.fence?.lease = held
         } else {
             let status = self.cluster?.status
@@ -87,6 +88,14 @@ extension Supervisor {
                 throw InstanceAPIError(.notChosen, "the status has changed while the Lease was taken")
             }
             self.path.mark(.confirm)
+            // Whose promises are needed, too, only this read can tell: what was known before may miss a new member.
+            let membership = Membership(members: fresh.status?.members ?? [], joining: fresh.status?.joining ?? [])
+            if isNew, let fence = self.fence, !fence.isEnding, membership != fence.rules.ledger.membership {
+                self.disk.membership = membership
+                self.rememberAddresses()
+                self.beginReign(term: term, membership: membership, lease: held)
+                self.fence?.rules.wroteLease(startedAt: started, duration: held.duration)
+            }
         } catch {
             if self.postmaster?.isPrimary == true {
                 // It writes: it must stop, and the Lease may be free only after that.

@@ -54,8 +54,9 @@ extension InstanceModel {
 
     /// Asks a primary for its history before the step that needs it, and outside of any turn.
     func fetchReport(_ then: @escaping () -> Void) {
-        guard case .verifyAndFollow(let primary, let term) = RoleMachine.decide(self.observe()),
-            self.postmaster?.accepts == true, let position = self.position
+        guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isPrimary,
+            case .verifyAndFollow(let primary, let term) = RoleMachine.decide(self.observe()),
+            let position = self.position
         else { return then() }
         self.history(of: primary, term: term, afterCheckpoint: false) { report in
             if let report {
@@ -73,6 +74,7 @@ extension InstanceModel {
         return HistoryPosition(
             systemIdentifier: data.systemIdentifier,
             timeline: data.timeline,
+            ancestors: data.history.ancestors.map(\.timeline),
             end: LSN(rawValue: self.hasReceived ? data.end : data.replayed),
             promotions: self.disk.promotions
         )
