@@ -14,6 +14,10 @@ let commonSettings: [SwiftSetting] = [
 ]
 let productSettings: [SwiftSetting] = commonSettings + [.strictMemorySafety()]
 
+/// For what runs in the simulator: thousands of simulated clusters belong to every test run, so it is quick in debug
+/// builds, too.
+let simulatedSettings: [SwiftSetting] = productSettings + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
 extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
     static let asyncAlgorithms = product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
@@ -39,8 +43,12 @@ extension Target.Dependency {
     static let yams = product(name: "Yams", package: "Yams")
 }
 
-func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: productSettings)
+func library(
+    _ name: String,
+    _ dependencies: [Target.Dependency] = [],
+    settings: [SwiftSetting] = productSettings
+) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
 func executable(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -104,8 +112,12 @@ let package = Package(
         library("PostgresClusterAPI", ["KubernetesClient", "JSON"]),
         library("InstanceAPI", ["HTTPClient", "PostgresClusterAPI", "JSON"]),
         library("PoolerAPI", ["InstanceAPI", "HTTPClient", "KubernetesClient", "PostgresClusterAPI"]),
-        library("Fence", ["PostgresClusterAPI", "JSON"]),
-        library("ClusterPlanning", ["PostgresClusterAPI", "InstanceAPI", "PoolerAPI", "KubernetesClient", "JSON"]),
+        library("Fence", ["PostgresClusterAPI", "JSON"], settings: simulatedSettings),
+        library(
+            "ClusterPlanning",
+            ["PostgresClusterAPI", "InstanceAPI", "PoolerAPI", "KubernetesClient", "JSON"],
+            settings: simulatedSettings
+        ),
         library("Certificates", [.x509, .asn1, .crypto]),
 
         // The parts
@@ -187,7 +199,8 @@ let package = Package(
         // Simulation: the pure parts against a modelled world; in no image.
         library(
             "Simulation",
-            ["ClusterPlanning", "Fence", "InstanceAPI", "KubernetesClient", "PostgresClusterAPI", "JSON"]
+            ["ClusterPlanning", "Fence", "InstanceAPI", "KubernetesClient", "PostgresClusterAPI", "JSON"],
+            settings: simulatedSettings
         ),
 
         // Executables

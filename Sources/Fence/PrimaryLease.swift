@@ -125,7 +125,9 @@ package struct LeaseObservation: Sendable, Hashable {
             return now >= self.since + duration ? .obtainable(term: 0) : .taken(term: 0)
         }
         if lease.holderIdentity.isEmpty {
-            return .obtainable(term: lease.term)
+            // Given back. One that nobody has given back was made anew in the place of one that may have had a holder.
+            if lease.term > 0 || isNewCluster { return .obtainable(term: lease.term) }
+            return now >= self.since + max(duration, lease.duration) ? .obtainable(term: 0) : .taken(term: 0)
         }
         // The operator never accepts writes: it keeps the place for whomever status names.
         if lease.holder?.isOperator == true { return .obtainable(term: lease.term) }

@@ -16,7 +16,7 @@ package enum RoleMachine {
         }
         // An API server restored from a backup must not turn time back.
         guard status.term >= facts.disk.highestTerm else {
-            return self.remainStandby(facts, .statusStale)
+            return self.decideUnderStaleStatus(facts)
         }
         guard status.term == facts.disk.highestTerm else {
             return .noteTerm(status.term)
@@ -48,6 +48,17 @@ package enum RoleMachine {
             if facts.isNew, facts.postmaster == .stopped { return .wait(.statusUnknown) }
         }
         return self.remainStandby(facts, .statusUnknown)
+    }
+
+    /// The status is older than what was seen: it says nothing about now.
+    ///
+    /// Who holds the Lease in its own, newest term goes on; to keep the Lease and do nothing would keep everybody away.
+    private static func decideUnderStaleStatus(_ facts: RoleFacts) -> RoleAction {
+        let own = facts.disk.ownTerm
+        if own == facts.disk.highestTerm, facts.disk.mayGoOn(in: own), facts.lease == .mine(term: own) {
+            return .startPrimary(term: own)
+        }
+        return self.remainStandby(facts, .statusStale)
     }
 
     /// PostgreSQL accepts writes now.

@@ -25,10 +25,15 @@ public struct Simulation: Sendable {
     /// The rule that is broken on purpose.
     public var mutation: Mutation?
 
+    /// Whether somebody decides at random who is primary, while every connection gets cut off: the fence has to hold
+    /// whatever is decided.
+    public var isMad: Bool
+
     /// A run that has not begun.
-    public init(seed: UInt64, mutation: Mutation? = nil) {
+    public init(seed: UInt64, mutation: Mutation? = nil, isMad: Bool = false) {
         self.seed = seed
         self.mutation = mutation
+        self.isMad = isMad
     }
 
     /// Seconds, after everything has become well, within which the cluster must be as declared.
@@ -39,7 +44,7 @@ public struct Simulation: Sendable {
     /// - Parameter trace: gets each thing that happens, in words; without it nothing is put into words.
     /// - Returns: what became of it.
     public func run(trace: ((String) -> Void)? = nil) -> Outcome {
-        let world = World(seed: self.seed, mutation: self.mutation, trace: trace)
+        let world = World(seed: self.seed, mutation: self.mutation, isMad: self.isMad, trace: trace)
         defer { world.end() }
         world.begin()
         if world.run(until: world.scenario.chaos) {

@@ -9,6 +9,7 @@ struct Batch: Sendable {
     var end: UInt64
     var jobs: Int
     var mutation: Mutation?
+    var isMad: Bool
 
     @concurrent
     func run() async -> [Simulation.Outcome] {
@@ -18,7 +19,7 @@ struct Batch: Sendable {
                 group.addTask {
                     // Every so many-th one: neighbours take about the same time.
                     stride(from: self.first + job, to: end, by: self.jobs)
-                        .map { Simulation(seed: $0, mutation: self.mutation).run() }
+                        .map { Simulation(seed: $0, mutation: self.mutation, isMad: self.isMad).run() }
                 }
             }
             return await group.reduce(into: []) { $0 += $1 }

@@ -31,6 +31,9 @@ struct SimulateCommand: AsyncParsableCommand {
     @Flag(help: "Go on after a broken rule, and print no traces.")
     var keepGoing = false
 
+    @Flag(help: "Somebody decides at random who is primary: does the fence hold?")
+    var mad = false
+
     @Option(help: "Break this rule on purpose.")
     var mutation: String?
 
@@ -54,7 +57,7 @@ struct SimulateCommand: AsyncParsableCommand {
     func run() async throws {
         let mutation = try self.broken()
         if let seed = self.seed {
-            let simulation = Simulation(seed: seed, mutation: mutation)
+            let simulation = Simulation(seed: seed, mutation: mutation, isMad: self.mad)
             let outcome = self.trace ? simulation.run { print($0) } : simulation.run()
             if let violation = outcome.violation { print("seed \(seed), step \(outcome.steps): \(violation)") }
             try self.conclude(seeds: 1, steps: outcome.steps, violations: outcome.violation == nil ? 0 : 1)
@@ -63,7 +66,14 @@ struct SimulateCommand: AsyncParsableCommand {
         var tally = try self.progress.map { try Tally(file: $0, first: self.from) } ?? Tally(first: self.from)
         let end = self.from + self.seeds
         while tally.next < end {
-            let outcomes = await Batch(first: tally.next, end: end, jobs: self.jobs, mutation: mutation).run()
+            let outcomes = await Batch(
+                first: tally.next,
+                end: end,
+                jobs: self.jobs,
+                mutation: mutation,
+                isMad: self.mad
+            )
+            .run()
             for outcome in outcomes.sorted(by: { $0.seed < $1.seed }) { self.report(outcome, mutation) }
             tally.add(outcomes)
             if let progress { try tally.write(to: progress) }
@@ -74,7 +84,7 @@ struct SimulateCommand: AsyncParsableCommand {
 
     private func report(_ outcome: Simulation.Outcome, _ mutation: Mutation?) {
         guard let violation = outcome.violation else { return }
-        if !self.keepGoing { _ = Simulation(seed: outcome.seed, mutation: mutation).run { print($0) } }
+        if !self.keepGoing { _ = Simulation(seed: outcome.seed, mutation: mutation, isMad: self.mad).run { print($0) } }
         print("seed \(outcome.seed), step \(outcome.steps): \(violation)")
     }
 

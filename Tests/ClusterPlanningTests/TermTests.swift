@@ -79,6 +79,41 @@ struct TermTests {
         #expect(plan(facts).calls.contains(.standstill(instance: "orders-2", term: 4)), "they have it from the Lease")
     }
 
+    @Test("Whoever writes in a newer term is followed even in the middle of a change of primary")
+    func writerDuringTransition() {
+        var facts = makeCluster()
+        facts.setTransition(.fencing, kind: .failover)
+        facts.reports["orders-1"]?.role = .replica
+        facts.reports["orders-2"]?.role = .primary
+        facts.reports["orders-2"]?.term = 5
+        let result = plan(facts)
+        #expect(result.status.term == 6 && result.status.primary == "orders-2" && result.status.transition == nil)
+        #expect(result.leaseTakeover == nil && result.calls.isEmpty)
+    }
+
+    @Test("While nobody writes and the status is behind, nobody is chosen, and that is shown")
+    func behind() {
+        var facts = makeCluster()
+        facts.reports["orders-1"]?.role = .replica
+        facts.reports["orders-1"]?.term = 5
+        facts.primaryMissingSince = testNow.addingTimeInterval(-60)
+        let result = plan(facts)
+        #expect(result.decision == nil)
+        #expect(result.status.conditions[.degraded]?.reason == .unreadableStatus)
+        #expect(!result.status.conditions.isTrue(.readyForEviction))
+    }
+
+    @Test("One that joins and finds no place goes when there are too many")
+    func tooMany() {
+        var facts = makeCluster()
+        facts.status.joining = ["orders-4"]
+        facts.pods["orders-4"] = PodFacts(instance: "orders-4", uid: "uid-4", node: nil, role: .replica, isReady: false)
+        #expect(plan(facts).status.joining == ["orders-4"], "it may come")
+        facts.pods["orders-4"]?.isUnschedulable = true
+        #expect(plan(facts).status.joining.isEmpty)
+        #expect(plan(facts).status.members.count == 3)
+    }
+
     @Test("A ready replica that does not stream is listened to, and shown")
     func idle() {
         var facts = makeCluster()

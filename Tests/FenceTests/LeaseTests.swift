@@ -8,9 +8,15 @@ import Testing
 struct LeaseTests {
     private static let second: UInt64 = 1_000_000_000
 
-    private func observe(_ holder: String?, seconds: UInt64, isNew: Bool = false) -> RoleFacts.Lease {
+    private func observe(
+        _ holder: String?,
+        givenBackIn term: Int? = nil,
+        seconds: UInt64,
+        isNew: Bool = false
+    ) -> RoleFacts.Lease {
         var lease = PrimaryLease(cluster: "db", namespace: "x")
         lease.document[path: ["spec"]] = ["holderIdentity": .string(holder ?? ""), "leaseDurationSeconds": 20]
+        if let term { lease.annotate(Annotations.shutdownTerm, String(term)) }
         let observation = LeaseObservation(
             lease: holder == nil ? nil : lease,
             since: BootTime(nanoseconds: 100 * Self.second)
@@ -25,8 +31,15 @@ struct LeaseTests {
     }
 
     @Test
-    func aFreeLeaseIsToBeHadAtOnce() {
-        #expect(self.observe("", seconds: 0) == .obtainable(term: 0))
+    func aLeaseThatWasGivenBackIsToBeHadAtOnce() {
+        #expect(self.observe("", givenBackIn: 3, seconds: 0) == .obtainable(term: 3))
+    }
+
+    @Test
+    func aLeaseMadeAnewIsWatchedAsIfItWereMissing() {
+        #expect(self.observe("", seconds: 19) == .taken(term: 0))
+        #expect(self.observe("", seconds: 20) == .obtainable(term: 0))
+        #expect(self.observe("", seconds: 0, isNew: true) == .obtainable(term: 0))
     }
 
     @Test

@@ -65,6 +65,7 @@ final class FakeInstances: InstanceAccess, Sendable {
             fake.timeline = state.instances[key]?.timeline ?? 1
             state.instances[key] = fake
         }
+        self.tell()
         if ours.status?.primary == key.name, ours.status?.systemIdentifier == nil {
             try await self.take(key, cluster: cluster, term: 1)
             self.change(key) { fake in
@@ -257,6 +258,16 @@ final class FakeInstances: InstanceAccess, Sendable {
             .map(\.value.written).max() ?? 0
         let replayed = LSN(rawValue: head - min(head, fake.lag))
         let isReplica = fake.role == .replica
+        // A primary takes note of everybody at once.
+        let names = state.instances.keys.filter { self.cluster(of: $0) == self.cluster(of: key) }.map(\.name)
+        let acknowledged = fake.leaseTerm.map { term in
+            InstanceStatus.AcknowledgedMembers(
+                term: term,
+                incarnation: fake.podUID,
+                members: names.sorted(),
+                joining: []
+            )
+        }
         return InstanceStatus(
             instance: key.name,
             podUID: fake.podUID,
@@ -272,7 +283,8 @@ final class FakeInstances: InstanceAccess, Sendable {
             streaming: isReplica,
             demotedTerm: fake.demotedTerm,
             shutdownLSN: fake.role == .demoted ? fake.shutdownLSN : nil,
-            lease: fake.leaseTerm.map { InstanceStatus.Lease(held: true, term: $0) }
+            lease: fake.leaseTerm.map { InstanceStatus.Lease(held: true, term: $0) },
+            fence: acknowledged.map { InstanceStatus.Fence(acknowledgedMembers: $0) }
         )
     }
 }

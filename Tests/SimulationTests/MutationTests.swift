@@ -2,23 +2,33 @@ import Simulation
 import Testing
 
 /// Each of these rules is broken on purpose once; a simulator that does not notice proves nothing.
-@Suite("Broken rules")
+@Suite("Broken rules", .serialized)
 struct MutationTests {
     @Test(
-        "are noticed within a hundred seeds, by what they are there for",
+        "are noticed within a few hundred seeds, by what they are there for",
         .timeLimit(.minutes(5)),
         arguments: [
             (Mutation.noSelfStop, "two instances accept writes"),
+            (.noWatchdog, "two instances accept writes"),
             (.leaseNotWatched, "two instances accept writes"),
+            (.ownPromiseIgnored, "two instances accept writes"),
+            (.joiningNotAcknowledged, "two instances accept writes"),
+            (.fenceNotAwaited, "two instances accept writes"),
             (.statusNotReadAgain, "when that was over"),
+            (.statusOverwritten, "the term went from"),
             (.endNotAwaited, "acknowledged rows"),
+            (.quorumNotAwaited, "synchronous ones among them"),
+            (.lossNotBounded, "was known"),
             (.labelsReversed, "labelled master"),
             (.positionsNotCompared, "streams another history"),
         ]
     )
-    func isCaught(mutation: Mutation, rule: String) {
-        let isCaught = (UInt64(1)...100)
-            .contains { Simulation(seed: $0, mutation: mutation).run().violation?.contains(rule) == true }
-        #expect(isCaught)
+    func isCaught(mutation: Mutation, rule: String) async {
+        for seed in UInt64(1)...400 {
+            if Simulation(seed: seed, mutation: mutation).run().violation?.contains(rule) == true { return }
+            // Other tests have clocks that run.
+            await Task.yield()
+        }
+        Issue.record("no seed has noticed")
     }
 }

@@ -59,10 +59,11 @@ struct Planning {
             return
         }
         self.planWatching()
-        if let transition = self.status.transition {
+        if self.planTerm() {
+            // What else is to be done follows from the status that comes of it.
+        } else if let transition = self.status.transition {
             self.carryOn(transition)
         } else if !self.planFailover() {
-            self.planTerm()
             self.planMove()
             self.planMembership()
             self.planSynchronous()

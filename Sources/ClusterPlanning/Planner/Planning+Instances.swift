@@ -126,7 +126,9 @@ extension Planning {
     /// then who shares a zone.
     private var nextToLeave: String? {
         // While somebody joins, or the primary has yet to move, nobody leaves.
-        guard self.status.joining.isEmpty || self.facts.instances.count > self.facts.spec.instances + 1,
+        // One that joins and finds no place is the one too many.
+        let isAnybodyComing = self.status.joining.contains { self.facts.pods[$0]?.isUnschedulable != true }
+        guard !isAnybodyComing || self.facts.instances.count > self.facts.spec.instances + 1,
             self.plan.move == .settled || self.hasUselessExtraInstance
         else { return nil }
         return self.facts.instances.filter { $0 != self.status.primary }

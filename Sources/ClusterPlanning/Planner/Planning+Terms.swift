@@ -20,34 +20,52 @@ extension Planning {
         return taken
     }
 
+    /// Whether instances know of a newer term than the status, which says nothing then about who has been primary last.
+    private var isBehind: Bool { self.newestTerm > self.status.term }
+
     /// Catches up with instances that know of a newer term than the status.
-    mutating func planTerm() {
-        guard self.newestTerm > self.status.term, let primary = self.status.primary else { return }
-        let next = self.nextTerm
+    ///
+    /// Answers whether there is nothing else to be decided now.
+    mutating func planTerm() -> Bool {
+        guard self.isBehind, let primary = self.status.primary else { return false }
         let newest = self.newestTerm
         // It may have become a member after the backup.
         let writer = self.facts.instances.first { instance in
             self.facts.report(of: instance).map { $0.role == .primary && $0.term == newest } ?? false
         }
+        if let writer {
+            self.raiseTerm(primary: writer)
+            return true
+        }
+        // A change of primary that is under way finds a newer term by itself.
+        guard self.status.transition == nil else { return false }
         let requested = self.facts.requestedFailover
             .flatMap { $0.term == self.status.term && self.facts.instances.contains($0.instance) ? $0.instance : nil }
-        guard let chosen = writer ?? (self.facts.isPrimaryServing ? primary : requested) else {
-            self.plan.failoverObstacle = Obstacle(
+        if let chosen = self.facts.isPrimaryServing ? primary : requested {
+            self.raiseTerm(primary: chosen)
+        } else {
+            let obstacle = Obstacle(
                 reason: .unreadableStatus,
                 message:
                     "instances know of term \(newest), the status of \(self.status.term) only, as if it came from an "
                     + "older backup; name who becomes primary with \(Annotations.failoverTo)"
             )
-            return
+            self.plan.failoverObstacle = obstacle
+            self.plan.move = .blocked(obstacle.reason, message: obstacle.message)
         }
-        self.decide(
-            PlannedEvent(warning: "TermRaised", "the status was in term \(self.status.term), an instance in \(newest)")
-        ) { status in
+        return true
+    }
+
+    private mutating func raiseTerm(primary: String) {
+        let next = self.nextTerm
+        let message = "the status was in term \(self.status.term), an instance in \(self.newestTerm)"
+        self.decide(PlannedEvent(warning: "TermRaised", message)) { status in
             status.term = next
-            status.primary = chosen
-            guard status.joining.contains(chosen) else { return }
-            status.joining.removeAll { $0 == chosen }
-            status.members.append(chosen)
+            status.transition = nil
+            status.primary = primary
+            guard status.joining.contains(primary) else { return }
+            status.joining.removeAll { $0 == primary }
+            status.members.append(primary)
         }
     }
 

@@ -265,7 +265,8 @@ extension Planning {
         let isGone = pod == nil || pod?.isFinished == true || pod?.isTerminating == true
         // A free Lease may be taken at any moment by a target that lives; one that nobody has touched for a whole
         // duration, or that a pod which is gone did not take, will not.
-        let isUntaken = lease.isFree || lease.operatorTerm == self.status.term
+        let isGivenBack = lease.isFree && lease.shutdownTerm != nil
+        let isUntaken = isGivenBack || lease.operatorTerm == self.status.term
         let duration = self.leaseDuration
         guard isUntaken ? (isGone || lease.unchangedFor >= duration) : self.isLapsed(lease, target: target, next: next)
         else {

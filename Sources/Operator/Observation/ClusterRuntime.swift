@@ -78,7 +78,9 @@ final class ClusterRuntime: Sendable {
             }
             if facts.status.transition?.kind == .failover, let missing = state.missingSince {
                 state.trace.stopRequested(at: self.origin.duration(to: missing))
-                if facts.lease?.operatorTerm.map({ $0 > facts.status.term }) ?? false { state.trace.ended(.stop, at: self.now) }
+                if let taken = facts.lease?.operatorTerm, taken > facts.status.term {
+                    state.trace.ended(.stop, at: self.now)
+                }
             }
             facts.primaryMissingSince = state.missingSince.map { Date() - $0.duration(to: .now).inSeconds }
             if let known = state.lastKnown, known.term == facts.status.term { facts.lastKnownLSN = known.lsn }

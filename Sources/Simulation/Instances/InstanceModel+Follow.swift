@@ -134,6 +134,9 @@ extension InstanceModel {
             )
         }
         guard self.world.now < deadline else { return reply(nil) }
+        if afterCheckpoint, let data = self.volume.data, self.postmaster?.isPrimary == true {
+            self.volume.data?.checkpointTimeline = data.timeline
+        }
         self.after(200 * World.millisecond) {
             self.tellHistory(term: term, afterCheckpoint: afterCheckpoint, until: deadline, reply)
         }

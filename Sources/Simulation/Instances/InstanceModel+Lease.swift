@@ -165,12 +165,11 @@ extension InstanceModel {
     func freshStatus(_ then: @escaping (PostgresClusterStatus?) -> Void) {
         let started = self.world.now
         self.request {
-            .success(($0.status, $0.statusVersion))
-        } then: {
-            (result: Result<(PostgresClusterStatus, Int), APIServer.Failure>) in
-            guard case .success(let (status, version)) = result else { return then(nil) }
-            self.saw(status, version: version, readAt: started)
-            then(status)
+            .success($0.cluster)
+        } then: { (result: Result<ClusterObject, APIServer.Failure>) in
+            guard case .success(let cluster) = result else { return then(nil) }
+            self.saw(cluster, readAt: started)
+            then(cluster.status)
         }
     }
 
@@ -197,8 +196,11 @@ extension InstanceModel {
 
     private func renewLater(_ delay: Duration) {
         let (seconds, attoseconds) = delay.components
+        self.renewalTimer += 1
+        let timer = self.renewalTimer
         self.after(max(World.millisecond, Int(seconds) * World.second + Int(attoseconds / 1_000_000_000))) {
-            self.kickRenewal()
+            // One at a time: a newer one takes the place of an older one.
+            if self.renewalTimer == timer { self.kickRenewal() }
         }
     }
 

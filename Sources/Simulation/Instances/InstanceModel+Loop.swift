@@ -146,6 +146,7 @@ extension InstanceModel {
         // Settings and signal files are written first, and what the fence said before that may be over.
         self.after(self.world.random.between(1, 20) * World.millisecond) {
             guard !asPrimary || self.mayWrite else { return then(false) }
+            self.writeSettings()
             self.postmaster = self.world.startPostgres(self, asPrimary: asPrimary, isClosed: isClosed)
             self.note("starts PostgreSQL as \(asPrimary ? "primary" : "standby")")
             if asPrimary { self.tellWatchdog() }
@@ -156,6 +157,7 @@ extension InstanceModel {
     func postgresCameUp(_ postmaster: Postmaster) {
         guard self.postmaster === postmaster else { return }
         self.hasPostgresDied = false
+        self.world.kubelet(self.machine)
         self.run {
             self.kick()
             self.publish()
@@ -168,6 +170,7 @@ extension InstanceModel {
         self.postmaster = nil
         self.isStreaming = false
         self.note("PostgreSQL has ended")
+        self.world.kubelet(self.machine)
         self.run {
             self.publish()
             self.kick()

@@ -206,7 +206,10 @@ extension InstanceModel {
         }
         // What the promise rests on must survive a crash.
         let isNews = self.note(term: ask.term)
-        guard isNews || ask.duration > self.disk.longestPromise else { return self.give(ask, asker, podUID, reply) }
+        self.askedDuration = ask.duration
+        guard isNews || ask.duration > self.volume.state.longestPromise else {
+            return self.give(ask, asker, podUID, reply)
+        }
         self.disk.longestPromise = max(self.disk.longestPromise, ask.duration)
         self.save { isSaved in
             guard isSaved else { return reply(nil) }

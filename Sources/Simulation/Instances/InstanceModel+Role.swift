@@ -50,6 +50,8 @@ extension InstanceModel {
                 self.disk.ownTerm = term
                 self.save { isSaved in
                     guard isSaved, self.postmaster === postmaster else { return then(false) }
+                    // The setting of this term, before the first commit can be acknowledged.
+                    self.reloadNow()
                     self.leaveRecovery(postmaster, term: term, then)
                 }
             }

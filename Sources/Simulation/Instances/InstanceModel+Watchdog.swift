@@ -11,8 +11,10 @@ extension InstanceModel {
         self.watchLater(deadline)
     }
 
+    private var hasWatchdog: Bool { !self.world.isMutated(.noSelfStop) && !self.world.isMutated(.noWatchdog) }
+
     private func watchLater(_ deadline: BootTime) {
-        guard !self.world.isMutated(.noSelfStop), !self.isWatching else { return }
+        guard self.hasWatchdog, !self.isWatching else { return }
         self.isWatching = true
         let delay = self.machine.clock.delay(until: deadline, now: self.world.now)
         self.world.after(delay) { [weak self] in
@@ -24,7 +26,7 @@ extension InstanceModel {
 
     /// The machine wakes up: what is overdue is killed before it does anything.
     func watchdogWakes() {
-        guard !self.world.isMutated(.noSelfStop), let deadline = self.watchdogDeadline, self.now >= deadline,
+        guard self.hasWatchdog, let deadline = self.watchdogDeadline, self.now >= deadline,
             let postmaster = self.postmaster
         else { return }
         self.watchdogDeadline = nil

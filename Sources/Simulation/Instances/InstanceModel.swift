@@ -49,10 +49,10 @@ final class InstanceModel {
     var watcher: Watcher?
 
     var disk = PersistentState()
-    var status: PostgresClusterStatus?
-    var statusVersion = 0
-    var statusSeenAt = 0
-    var isReadingStatus = false
+    var cluster: ClusterObject?
+    var status: PostgresClusterStatus? { self.cluster?.status }
+    var clusterSeenAt = 0
+    var isReadingCluster = false
     var leaseObservation: LeaseObservation?
     var leaseUnknownUntil: BootTime?
     var fence: Reign?
@@ -95,9 +95,12 @@ final class InstanceModel {
     var isKickDue = false
     var failures = 0
     var newestSave = 0
+    var longest = LongestDuration()
+    var askedDuration: Duration?
     var isRenewing = false
     var isWatching = false
     var askTimer = 0
+    var renewalTimer = 0
 
     var subscribers: [Subscriber] = []
     var published: InstanceFacts?
@@ -169,32 +172,24 @@ final class InstanceModel {
             run: { [weak self] action in self?.run(action) },
             changed: { [weak self] in self?.saw($0) },
             listed: { [weak self] listing in
-                self?.saw(listing.status, version: listing.statusVersion)
+                self?.saw(listing.cluster)
                 self?.saw(listing.lease)
             }
         )
         self.watcher = watcher
         self.world.watch(watcher)
         self.tick()
-        self.monitor()
         self.kick()
     }
 
-    /// Kicks that nothing else gives.
-    private func tick() {
+    /// The monitor's rounds, and kicks that nothing else gives.
+    private func tick(_ round: Int = 0) {
         self.after(World.second) {
-            guard !self.hasFinished else { return }
-            self.kick()
-            self.tick()
-        }
-    }
-
-    private func monitor() {
-        self.after(World.second / 2) {
             guard !self.hasFinished else { return }
             if self.isStreaming { self.lastStreamedAt = self.now }
             self.publish()
-            self.monitor()
+            if round % 2 == 0 { self.kick() }
+            self.tick(round + 1)
         }
     }
 
@@ -202,24 +197,26 @@ final class InstanceModel {
 
     func saw(_ change: Change) {
         switch change {
-        case .status(let status, let version): self.saw(status, version: version)
+        case .cluster(let cluster): self.saw(cluster)
         case .lease(let lease, _): self.saw(lease)
         case .pod, .podGone, .claim, .claimGone, .budget, .node, .nodeGone: break
         }
     }
 
     /// A status, from a watch or from a read that was begun at `readAt`; what is older than what was seen is read again.
-    func saw(_ status: PostgresClusterStatus, version: Int, readAt: Int? = nil) {
-        if version < self.statusVersion, readAt.map({ $0 < self.statusSeenAt }) ?? true {
-            guard !self.isReadingStatus else { return }
-            self.isReadingStatus = true
-            self.freshStatus { _ in self.isReadingStatus = false }
+    func saw(_ cluster: ClusterObject, readAt: Int? = nil) {
+        if cluster.version < self.cluster?.version ?? 0, readAt.map({ $0 < self.clusterSeenAt }) ?? true {
+            guard !self.isReadingCluster else { return }
+            self.isReadingCluster = true
+            self.freshStatus { _ in self.isReadingCluster = false }
             return
         }
-        self.status = status
-        self.statusVersion = version
-        self.statusSeenAt = self.world.now
+        let isSynchronousNew = cluster.status.synchronous != self.status?.synchronous || self.cluster == nil
+        self.cluster = cluster
+        self.clusterSeenAt = self.world.now
         self.readMembership()
+        self.watchDuration()
+        if isSynchronousNew { self.reload() }
         self.kick()
         self.kickRenewal()
         self.kickAsks()
@@ -234,11 +231,24 @@ final class InstanceModel {
                 ask: ask
             )
         }
+        self.watchDuration()
         if let fence = self.fence, fence.lease?.resourceVersion != lease?.resourceVersion { self.kickRenewal() }
         self.kick()
     }
 
-    var leaseDuration: Duration { self.world.scenario.spec.leaseDuration }
+    var leaseDuration: Duration { self.cluster?.leaseDuration ?? .seconds(15) }
+
+    /// Which duration counts is remembered: a restarted instance must wait long enough.
+    func watchDuration() {
+        guard let cluster = self.cluster, !self.world.isMutated(.durationForgotten) else { return }
+        self.disk.longestPromise = self.longest.counting(
+            longest: self.disk.longestPromise,
+            spec: cluster.leaseDuration,
+            lease: self.leaseObservation?.lease?.duration,
+            promise: self.askedDuration,
+            now: self.now
+        )
+    }
 
     func observe() -> RoleFacts {
         let now = self.now
@@ -283,7 +293,8 @@ final class InstanceModel {
         return observation.state(
             instance: self.instance,
             podUID: self.podUID,
-            duration: self.leaseDuration,
+            duration: self.world.isMutated(.durationForgotten)
+                ? self.leaseDuration : max(self.leaseDuration, self.disk.longestPromise),
             isNewCluster: self.status?.term == 1 && self.status?.systemIdentifier == nil && !self.disk.isBootstrapped,
             now: self.now
         )
@@ -335,6 +346,12 @@ final class InstanceModel {
             isTerminating: self.isTerminating
         )
         facts.incarnation = self.nonce
+        if let postmaster = self.postmaster, postmaster.isPrimary, postmaster.accepts {
+            facts.appliedSynchronous = postmaster.synchronous
+            facts.standbys = postmaster.standbys.reduce(into: [:]) { standbys, link in
+                standbys[link.postmaster.instance] = .init(syncState: "", flushLSN: LSN(rawValue: link.flushed))
+            }
+        }
         facts.lastAskAgo = self.book.lastAskAt.map { $0.duration(to: self.now) }
         if self.hasPostgresDied { facts.exit = InstanceFacts.Exit(reason: "PostgresEnded") }
         facts.acknowledged = self.acknowledgedMembers.flatMap { members in

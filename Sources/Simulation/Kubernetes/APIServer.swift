@@ -15,8 +15,8 @@ final class APIServer {
 
     var isDown = false
     var version = 1
-    var status = PostgresClusterStatus()
-    var statusVersion = 1
+    var cluster: ClusterObject
+    var status: PostgresClusterStatus { self.cluster.status }
     var lease: PrimaryLease?
     var leaseVersion = 1
     var pods: [PodObject] = []
@@ -27,6 +27,15 @@ final class APIServer {
     /// An older state, as a backup has it.
     var backup: (status: PostgresClusterStatus, lease: PrimaryLease?)?
 
+    init(spec: ResolvedSpec) {
+        self.cluster = ClusterObject(
+            status: PostgresClusterStatus(),
+            leaseDuration: spec.leaseDuration,
+            instances: spec.instances,
+            version: 1
+        )
+    }
+
     func forget() {
         self.watchers = []
     }
@@ -36,8 +45,7 @@ final class APIServer {
 
     var listing: Listing {
         Listing(
-            status: self.status,
-            statusVersion: self.statusVersion,
+            cluster: self.cluster,
             lease: self.lease,
             leaseVersion: self.leaseVersion,
             pods: self.pods,
@@ -137,20 +145,34 @@ extension World {
     }
 
     func writeStatus(_ status: PostgresClusterStatus, over version: Int) -> Result<Int, APIServer.Failure> {
-        guard self.api.statusVersion == version else { return .failure(.conflict) }
+        guard self.api.cluster.version == version || self.isMutated(.statusOverwritten) else {
+            return .failure(.conflict)
+        }
         self.checkDecision(from: self.api.status, to: status)
         let isDecision =
             status.term != self.api.status.term || status.transition?.phase != self.api.status.transition?.phase
             || status.members != self.api.status.members || status.joining != self.api.status.joining
         self.storeStatus(status)
         if isDecision { self.decided(status) }
-        return .success(self.api.statusVersion)
+        return .success(self.api.cluster.version)
     }
 
     func storeStatus(_ status: PostgresClusterStatus) {
-        self.api.status = status
-        self.api.statusVersion = self.nextVersion()
-        self.changed(.status(status, version: self.api.statusVersion))
+        self.storeCluster { $0.status = status }
+    }
+
+    func storeCluster(_ change: (inout ClusterObject) -> Void) {
+        change(&self.api.cluster)
+        self.api.cluster.version = self.nextVersion()
+        self.changed(.cluster(self.api.cluster))
+    }
+
+    /// The API server as an older backup has it; versions go on growing, and all watches begin anew.
+    func restoreAPI() {
+        guard let (status, lease) = self.api.backup else { return }
+        self.storeStatus(status)
+        if let lease { self.storeLease(lease) } else { self.deleteLease() }
+        for watcher in self.api.watchers { self.breakOff(watcher) }
     }
 
     /// Creates or replaces the Lease; the resource version in it is the precondition.
@@ -213,7 +235,7 @@ extension World {
         var pod = PodObject(instance: instance, uid: "u\(self.number())", avoidedNodes: avoided)
         pod.version = self.nextVersion()
         pod.notReadySince = now
-        pod.role = nil
+        pod.role = .replica
         self.api.pods.append(pod)
         self.note(instance, "pod \(pod.uid) is made")
         self.changed(.pod(pod))
@@ -237,7 +259,7 @@ extension World {
     func removeClaim(_ instance: String) {
         guard self.api.pod(instance) == nil else {
             // Protected for as long as a pod uses it.
-            self.after(Self.second / 5) { self.removeClaim(instance) }
+            self.after(Self.second) { self.removeClaim(instance) }
             return
         }
         guard let index = self.api.claims.firstIndex(where: { $0.facts.instance == instance }) else { return }
@@ -283,13 +305,14 @@ extension World {
                 self.api.budgets[index].policy = policy
                 self.api.budgets[index].generation += 1
                 self.api.budgets[index].version = version
+                self.changed(.budget(self.api.budgets[index]))
             }
             result = self.api.budgets[index]
         } else {
             result = BudgetObject(role: role, version: version, minAvailable: minAvailable, policy: policy)
             self.api.budgets.append(result)
+            self.changed(.budget(result))
         }
-        self.changed(.budget(result))
         self.disruptionController()
         return result
     }

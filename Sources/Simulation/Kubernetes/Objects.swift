@@ -72,9 +72,21 @@ struct ClaimObject {
     var version = 0
 }
 
+/// The PostgresCluster, as far as its status and what changes in its spec are concerned.
+struct ClusterObject {
+    var status: PostgresClusterStatus
+    /// `spec.failover.leaseDurationSeconds`.
+    var leaseDuration: Duration
+    /// `spec.instances`.
+    var instances: Int
+    /// Whom a person wants as primary, as `drover.dev/failover-to` says it.
+    var failoverTo: String?
+    var version: Int
+}
+
 /// What a watch tells.
 enum Change {
-    case status(PostgresClusterStatus, version: Int)
+    case cluster(ClusterObject)
     case lease(PrimaryLease?, version: Int)
     case pod(PodObject)
     case podGone(instance: String, version: Int)
@@ -87,7 +99,7 @@ enum Change {
     /// Whether instances may see it, too.
     var isForInstances: Bool {
         switch self {
-        case .status, .lease: true
+        case .cluster, .lease: true
         case .pod, .podGone, .claim, .claimGone, .budget, .node, .nodeGone: false
         }
     }
@@ -95,8 +107,7 @@ enum Change {
 
 /// Everything there is, for a watcher that starts anew.
 struct Listing {
-    var status: PostgresClusterStatus
-    var statusVersion: Int
+    var cluster: ClusterObject
     var lease: PrimaryLease?
     var leaseVersion: Int
     var pods: [PodObject]

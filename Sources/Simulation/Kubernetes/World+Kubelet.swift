@@ -5,19 +5,26 @@ internal import PostgresClusterAPI
 extension World {
     /// Looks after the pods of a machine once: starts, restarts, stops, reports.
     func kubelet(_ machine: Machine) {
+        guard !machine.isKubeletDue else { return }
+        machine.isKubeletDue = true
         self.after(self.random.between(5, 120) * Self.millisecond) {
-            guard machine.isAlive, !machine.isSuspended, !self.api.isDown,
-                !self.network.isBlocked(machine.endpoint, Network.api),
-                !self.network.isBlocked(Network.api, machine.endpoint)
-            else { return }
-            self.tend(machine)
+            machine.isKubeletDue = false
+            self.lookAfter(machine)
         }
     }
 
-    /// Every machine has a look at its pods twice a second.
+    /// Every machine has a look at its pods now and then, whatever it was told.
     func kubelets() {
-        self.after(Self.second / 2) { self.kubelets() }
-        for machine in self.machines where machine.isAlive { self.kubelet(machine) }
+        self.after(self.random.between(700, 1000) * Self.millisecond) { self.kubelets() }
+        for machine in self.machines where machine.isAlive { self.lookAfter(machine) }
+    }
+
+    private func lookAfter(_ machine: Machine) {
+        guard machine.isAlive, !machine.isSuspended, !self.api.isDown,
+            !self.network.isBlocked(machine.endpoint, Network.api),
+            !self.network.isBlocked(Network.api, machine.endpoint)
+        else { return }
+        self.tend(machine)
     }
 
     private func tend(_ machine: Machine) {

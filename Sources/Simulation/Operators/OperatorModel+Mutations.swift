@@ -11,6 +11,12 @@ extension OperatorModel {
             // The new primary first, and only then the old one.
             let isDone = self.status.primary.flatMap { self.pods[$0]?.role } == .master
             if !isDone { plan.labels.removeAll { $0.role == .replica && self.pods[$0.instance]?.role == .master } }
+        case .fenceNotAwaited:
+            if self.status.transition?.phase == .fencing, let lease = facts.lease, lease.operatorTerm == nil {
+                plan.leaseTakeover = self.status.term + 1
+            }
+        case .synchronousForgotten:
+            plan.status.synchronous?.previous = nil
         default: break
         }
         return plan

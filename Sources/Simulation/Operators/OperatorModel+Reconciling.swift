@@ -25,7 +25,8 @@ extension OperatorModel {
         guard !self.isLookDue else { return }
         self.isLookDue = true
         let life = self.looks
-        self.after(self.world.random.between(0, 2) * World.millisecond) {
+        // What comes at about the same time makes one look.
+        self.after(self.world.random.between(0, 15) * World.millisecond) {
             guard self.looks == life else { return }
             self.isLookDue = false
             self.look()
@@ -33,9 +34,14 @@ extension OperatorModel {
     }
 
     func wake(after delay: Int) {
+        let time = self.world.now + delay
+        // There is a look in between anyway, which says anew when the next one is due.
+        if let due = self.nextWake, due > self.world.now, due <= time { return }
+        self.nextWake = time
         let life = self.looks
         self.after(delay) {
-            guard self.looks == life else { return }
+            guard self.looks == life, self.nextWake == time else { return }
+            self.nextWake = nil
             self.wake()
         }
     }
@@ -49,7 +55,7 @@ extension OperatorModel {
         let life = self.looks
         let now = self.wall
         let facts = self.facts(now: now)
-        let version = self.statusVersion
+        let version = self.clusterVersion
         let plan = self.mutated(Self.planner.plan(facts, now: now), facts)
         let finish: (Outcome) -> Void = { outcome in
             guard self.looks == life, self.isAlive else { return }
@@ -100,8 +106,12 @@ extension OperatorModel {
     // MARK: Facts
 
     private func facts(now: Date) -> ClusterFacts {
-        var facts = ClusterFacts(namespace: "ns", name: "pg", spec: self.world.scenario.spec, status: self.status)
+        var spec = self.world.scenario.spec
+        spec.leaseDuration = self.cluster?.leaseDuration ?? spec.leaseDuration
+        spec.instances = self.cluster?.instances ?? spec.instances
+        var facts = ClusterFacts(namespace: "ns", name: "pg", spec: spec, status: self.status)
         facts.generation = 1
+        facts.requestedFailover = self.cluster?.failoverTo.flatMap { RequestedFailover($0) }
         facts.pods = self.pods.mapValues(\.facts)
         facts.volumes = self.claims.mapValues(\.facts)
         facts.primaryBudget = self.budgets[.master]?.facts
@@ -119,8 +129,19 @@ extension OperatorModel {
             self.attempts = [:]
         }
         facts.reports = self.reports
-        if self.world.isMutated(.joiningNotAcknowledged), let primary = self.status.primary {
-            facts.reports[primary]?.acknowledged = nil
+        if self.world.isMutated(.joiningNotAcknowledged), let primary = self.status.primary,
+            let report = facts.reports[primary]
+        {
+            let all = InstanceFacts.Acknowledged(
+                term: self.status.term,
+                incarnation: report.incarnation ?? "",
+                instances: Set(facts.instances)
+            )
+            facts.reports[primary]?.acknowledged = all
+        }
+        if self.world.isMutated(.lossNotBounded) { facts.spec.failoverMaximumLag = .max }
+        if self.world.isMutated(.quorumNotAwaited), self.status.transition?.phase == .fencing {
+            facts.spec.isSynchronousRequired = false
         }
         if facts.isPrimaryServing {
             self.missingSince = nil
@@ -236,14 +257,17 @@ extension OperatorModel {
             (result: Result<Int, APIServer.Failure>) in
             switch result {
             case .success(let written):
-                self.store(status, version: written)
+                var cluster = self.cluster
+                cluster?.status = status
+                cluster?.version = written
+                if let cluster { self.store(cluster) }
                 then(true)
             case .failure:
                 self.request { api in
-                    .success((api.status, api.statusVersion))
+                    .success(api.cluster)
                 } then: {
-                    (result: Result<(PostgresClusterStatus, Int), APIServer.Failure>) in
-                    if case .success(let (status, version)) = result { self.store(status, version: version) }
+                    (result: Result<ClusterObject, APIServer.Failure>) in
+                    if case .success(let cluster) = result { self.store(cluster) }
                     then(false)
                 }
             }
@@ -395,11 +419,10 @@ extension OperatorModel {
     /// Takes away what is left of an instance that is in no list any more, if the API server itself says so.
     private func remove(_ instance: String, _ then: @escaping (Outcome) -> Void) {
         self.request { api in
-            .success((api.status, api.statusVersion))
-        } then: {
-            (result: Result<(PostgresClusterStatus, Int), APIServer.Failure>) in
-            guard case .success(let (status, version)) = result else { return then(.failed) }
-            self.store(status, version: version)
+            .success(api.cluster)
+        } then: { (result: Result<ClusterObject, APIServer.Failure>) in
+            guard case .success(let cluster) = result else { return then(.failed) }
+            self.store(cluster)
             guard self.status.term > 0, !self.status.members.contains(instance),
                 !self.status.joining.contains(instance), self.status.primary != instance
             else { return then(.nothing) }

@@ -37,8 +37,9 @@ final class OperatorModel {
     var life = 0
 
     // What the watches and the answers have brought.
-    var status = PostgresClusterStatus()
-    var statusVersion = 0
+    var cluster: ClusterObject?
+    var status: PostgresClusterStatus { self.cluster?.status ?? PostgresClusterStatus() }
+    var clusterVersion: Int { self.cluster?.version ?? 0 }
     var lease: PrimaryLease?
     var leaseVersion = 0
     var leaseSince = BootTime(nanoseconds: 0)
@@ -62,6 +63,7 @@ final class OperatorModel {
     var isLooking = false
     var isDirty = false
     var isLookDue = false
+    var nextWake: Int?
     var failures = 0
     var looks = 0
 
@@ -106,7 +108,7 @@ final class OperatorModel {
         self.claims = [:]
         self.budgets = [:]
         self.nodes = [:]
-        self.statusVersion = 0
+        self.cluster = nil
         self.leaseVersion = 0
         self.lease = nil
         self.assessments = nil
@@ -151,6 +153,7 @@ final class OperatorModel {
         self.isLooking = false
         self.isDirty = false
         self.isLookDue = false
+        self.nextWake = nil
         self.looks += 1
         self.failures = 0
         for process in self.world.processes { process.subscribers.removeAll { $0.operatorName == self.name } }
@@ -160,7 +163,7 @@ final class OperatorModel {
 
     func saw(_ listing: Listing) {
         self.isSynced = true
-        self.store(listing.status, version: listing.statusVersion)
+        self.store(listing.cluster)
         self.store(listing.lease, version: listing.leaseVersion)
         for pod in listing.pods { self.store(pod) }
         for name in self.pods.keys where !listing.pods.contains(where: { $0.instance == name }) {
@@ -178,10 +181,12 @@ final class OperatorModel {
     }
 
     func saw(_ change: Change) {
+        // What it has written itself comes back as no news.
+        var isNews = true
         switch change {
-        case .status(let status, let version): self.store(status, version: version)
-        case .lease(let lease, let version): self.store(lease, version: version)
-        case .pod(let pod): self.store(pod)
+        case .cluster(let cluster): isNews = self.store(cluster)
+        case .lease(let lease, let version): isNews = self.store(lease, version: version)
+        case .pod(let pod): isNews = self.store(pod)
         case .podGone(let instance, let version):
             guard let known = self.pods[instance], known.version < version else { return }
             self.pods[instance] = nil
@@ -190,7 +195,7 @@ final class OperatorModel {
         case .claimGone(let instance, let version):
             guard let known = self.claims[instance], known.version < version else { return }
             self.claims[instance] = nil
-        case .budget(let budget): self.store(budget)
+        case .budget(let budget): isNews = self.store(budget)
         case .node(let node):
             self.nodes[node.facts.name] = node
             self.assessments = nil
@@ -198,31 +203,40 @@ final class OperatorModel {
             self.nodes[name] = nil
             self.assessments = nil
         }
-        self.wake()
+        if isNews { self.wake() }
     }
 
-    func store(_ status: PostgresClusterStatus, version: Int) {
-        guard version > self.statusVersion else { return }
-        self.status = status
-        self.statusVersion = version
+    // Each answers whether it was news.
+
+    @discardableResult
+    func store(_ cluster: ClusterObject) -> Bool {
+        guard cluster.version > self.clusterVersion else { return false }
+        self.cluster = cluster
+        return true
     }
 
-    func store(_ lease: PrimaryLease?, version: Int) {
-        guard version > self.leaseVersion else { return }
+    @discardableResult
+    func store(_ lease: PrimaryLease?, version: Int) -> Bool {
+        guard version > self.leaseVersion else { return false }
         self.lease = lease
         self.leaseVersion = version
         self.leaseSince = self.machine.clock.boot(self.world.now)
+        return true
     }
 
-    func store(_ pod: PodObject) {
-        if let gone = self.goneVersions[pod.instance], pod.version <= gone { return }
-        if let known = self.pods[pod.instance], known.version >= pod.version { return }
+    @discardableResult
+    func store(_ pod: PodObject) -> Bool {
+        if let gone = self.goneVersions[pod.instance], pod.version <= gone { return false }
+        if let known = self.pods[pod.instance], known.version >= pod.version { return false }
         self.pods[pod.instance] = pod
+        return true
     }
 
-    func store(_ budget: BudgetObject) {
-        if let known = self.budgets[budget.role], known.version >= budget.version { return }
+    @discardableResult
+    func store(_ budget: BudgetObject) -> Bool {
+        if let known = self.budgets[budget.role], known.version >= budget.version { return false }
         self.budgets[budget.role] = budget
+        return true
     }
 
     // MARK: Listening to instances
@@ -319,6 +333,7 @@ extension InstanceFacts {
         copy.replayedLSN = nil
         copy.currentLSN = nil
         copy.lastAskAgo = nil
+        copy.standbys = self.standbys?.mapValues { .init(syncState: $0.syncState) }
         return copy
     }
 }

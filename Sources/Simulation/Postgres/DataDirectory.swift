@@ -130,6 +130,8 @@ final class Volume {
     var state = PersistentState()
     var data: DataDirectory?
     var isFull = false
+    /// Who acknowledges commits, as the settings on disk have it.
+    var synchronous = SynchronousSetting.none
     weak var user: InstanceModel?
 
     init(instance: String, uid: String) {

@@ -4,6 +4,8 @@ struct ChangeOfTerm {
     var isUnplanned = false
     /// The term whose primary was chosen, but given up before the change was over.
     var superseded: Int?
+    /// How far the lost primary was known to have written.
+    var lastKnown: UInt64?
 }
 
 /// What really happened, which nobody in the world knows: who accepted writes, and what clients were told.

@@ -1,3 +1,5 @@
+internal import PostgresClusterAPI
+
 /// A running PostgreSQL.
 final class Postmaster {
     let number: Int
@@ -28,7 +30,8 @@ final class Postmaster {
     // As a primary.
     var standbys: [Standby] = []
     var waiting: [GlobalHistory.Row] = []
-    var synchronous: (standbys: [String], count: Int)?
+    /// Who acknowledges commits, as it is in force.
+    var synchronous = SynchronousSetting.none
 
     struct Standby {
         var postmaster: Postmaster

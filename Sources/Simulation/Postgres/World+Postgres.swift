@@ -15,6 +15,7 @@ extension World {
             isPrimary: asPrimary
         )
         postmaster.isClosed = isClosed
+        postmaster.synchronous = process.volume.synchronous
         postmaster.term = process.disk.ownTerm
         process.volume.data?.shutdownEnd = nil
         if !asPrimary, let data = process.volume.data {
@@ -137,10 +138,11 @@ extension World {
     func release(_ primary: Postmaster) {
         guard !primary.waiting.isEmpty, primary.isAlive, !primary.isStopping else { return }
         var safe = UInt64.max
-        if let (names, count) = primary.synchronous, count > 0 {
-            let flushed = primary.standbys.filter { names.contains($0.postmaster.instance) }.map(\.flushed)
+        let setting = primary.synchronous
+        if setting.count > 0 {
+            let flushed = primary.standbys.filter { setting.standbys.contains($0.postmaster.instance) }.map(\.flushed)
                 .sorted(by: >)
-            safe = flushed.count >= count ? flushed[count - 1] : 0
+            safe = flushed.count >= setting.count ? flushed[setting.count - 1] : 0
         }
         while let first = primary.waiting.first, first.end <= safe {
             primary.waiting.removeFirst()
@@ -275,7 +277,9 @@ extension World {
 
     /// A client writes wherever it is let in.
     func clientWrites() {
-        self.after(self.random.between(40, 400) * Self.millisecond) { self.clientWrites() }
+        // Most often when something is going on that may lose it.
+        let isAtRest = self.api.status.transition == nil && self.history.accepting.count == 1
+        self.after(self.random.between(30, isAtRest ? 1200 : 200) * Self.millisecond) { self.clientWrites() }
         guard let postmaster = self.random.pick(self.history.accepting), !postmaster.machine.isSuspended,
             !postmaster.isStopping, !postmaster.isClosed, !postmaster.volume.isFull,
             let data = postmaster.volume.data, let branch = data.branches.last

@@ -8,6 +8,7 @@ enum Fault: CaseIterable {
     case machineCutOff
     case pairCutOff
     case controlPlaneCutOff
+    case apiCutOff
     case peersCutOff
     case oneWayCutOff
     case operatorCutOff
@@ -26,4 +27,7 @@ enum Fault: CaseIterable {
     case everythingEvicted
     case podDeleted
     case leaseDeleted
+    case apiRestored
+    case durationChanged
+    case scaled
 }

@@ -44,6 +44,8 @@ final class Machine {
     var isGone = false
     /// Suspended: nothing runs, the boot clock goes on.
     var isSuspended = false
+    /// Its kubelet is about to look after its pods.
+    var isKubeletDue = false
     /// What wanted to happen meanwhile.
     var deferred: [() -> Void] = []
 

@@ -32,29 +32,61 @@ public enum Mutation: String, CaseIterable, Sendable {
     case joiningNotAcknowledged
     /// A promise is given to a primary of an older term, too.
     case staleTermPromised
+    /// A changed Lease duration counts at once, also a shorter one.
+    case durationForgotten
+    /// A new setting of who acknowledges commits takes the place of the old one before the primary has applied it.
+    case synchronousForgotten
+    /// A failover does not ask for enough of those who may have acknowledged the last commits.
+    case quorumNotAwaited
+    /// A failover takes the Lease although the lost primary may still write.
+    case fenceNotAwaited
+    /// A failover takes place whatever is lost.
+    case lossNotBounded
+    /// A status is written over whatever there is by now.
+    case statusOverwritten
+    /// Nobody stops PostgreSQL when the supervisor is stopped.
+    case noWatchdog
 }
 
 extension Mutation {
     /// What has to go wrong for the rule to matter, and whether decisions have to be mad, too.
-    var focus: (faults: [Fault], isOperatorMad: Bool) {
+    var focus: Focus {
         let cuts: [Fault] = [.machineCutOff, .controlPlaneCutOff, .peersCutOff, .pairCutOff, .oneWayCutOff]
         switch self {
-        case .noSelfStop: return (cuts + [.supervisorFrozen], true)
-        case .leaseNotWatched: return ([.peersCutOff, .pairCutOff, .supervisorFrozen, .messagesLate], true)
-        case .statusNotReadAgain: return ([.watchLags, .messagesLate, .pairCutOff], true)
-        case .demotionNotPersisted: return ([.nodeCordoned, .instanceKilled, .nodeDrained], false)
-        case .termsNotCompared: return ([.instanceKilled, .supervisorFrozen, .machineCutOff, .machineCrashed], true)
-        case .positionsNotCompared: return ([.instanceKilled, .machineCutOff, .machineCrashed], true)
-        case .freezeNotAwaited: return ([.nodeCordoned, .everythingEvicted], false)
-        case .endNotAwaited: return ([.nodeCordoned, .peersCutOff, .pairCutOff, .messagesLate], false)
-        case .labelsReversed: return ([.nodeCordoned], false)
-        case .deadlineFromAnswer: return (cuts + [.messagesLate, .messagesLate], true)
-        case .ownPromiseIgnored: return ([.controlPlaneCutOff, .apiDown], true)
-        case .promiseForgotten: return ([.controlPlaneCutOff, .instanceKilled], true)
-        case .promiseFromAnswer: return (cuts + [.messagesLate, .messagesLate], true)
-        case .giveBackWithoutNumber: return ([.messagesLate, .controlPlaneCutOff, .postgresKilled], true)
-        case .joiningNotAcknowledged: return ([.watchLags, .controlPlaneCutOff, .podDeleted], true)
-        case .staleTermPromised: return ([.controlPlaneCutOff, .machineCutOff], true)
+        case .noSelfStop: return Focus(faults: cuts + [.supervisorFrozen], isOperatorMad: true)
+        case .noWatchdog: return Focus(faults: [.supervisorFrozen], isOperatorMad: true)
+        case .leaseNotWatched:
+            return Focus(faults: [.peersCutOff, .pairCutOff, .supervisorFrozen, .messagesLate], isOperatorMad: true)
+        case .statusNotReadAgain: return Focus(faults: [.watchLags, .messagesLate, .pairCutOff], isOperatorMad: true)
+        case .demotionNotPersisted: return Focus(faults: [.nodeCordoned, .instanceKilled, .apiCutOff])
+        case .termsNotCompared:
+            return Focus(
+                faults: [.instanceKilled, .supervisorFrozen, .machineCutOff, .machineCrashed],
+                isOperatorMad: true
+            )
+        case .positionsNotCompared:
+            return Focus(faults: [.instanceKilled, .machineCutOff, .machineCrashed], isOperatorMad: true)
+        case .freezeNotAwaited: return Focus(faults: [.nodeCordoned, .everythingEvicted])
+        case .endNotAwaited: return Focus(faults: [.nodeCordoned, .peersCutOff, .pairCutOff, .messagesLate])
+        case .labelsReversed: return Focus(faults: [.nodeCordoned])
+        case .deadlineFromAnswer, .promiseFromAnswer:
+            return Focus(faults: cuts + [.messagesLate, .messagesLate], isOperatorMad: true)
+        case .ownPromiseIgnored: return Focus(faults: [.machineCutOff], isOperatorMad: true, pause: 8000)
+        case .promiseForgotten: return Focus(faults: [.controlPlaneCutOff, .instanceKilled], isOperatorMad: true)
+        case .giveBackWithoutNumber:
+            return Focus(faults: [.messagesLate, .controlPlaneCutOff, .postgresKilled], isOperatorMad: true)
+        case .joiningNotAcknowledged:
+            return Focus(faults: [.apiCutOff, .scaled, .peersCutOff, .machineCutOff], isOperatorMad: true, pause: 5000)
+        case .durationForgotten: return Focus(faults: cuts + [.durationChanged, .durationChanged], isOperatorMad: true)
+        case .synchronousForgotten:
+            return Focus(faults: [.messagesLate, .instanceKilled, .machineCrashed], isSynchronous: true)
+        case .quorumNotAwaited:
+            return Focus(faults: cuts + [.instanceKilled, .machineCrashed, .operatorCutOff], isSynchronous: true)
+        case .fenceNotAwaited: return Focus(faults: [.machineCutOff, .controlPlaneCutOff], pause: 5000)
+        case .lossNotBounded:
+            return Focus(faults: [.machineCrashed, .machineCutOff, .peersCutOff, .peersCutOff], pause: 4000)
+        case .statusOverwritten: return Focus(faults: [.twoLeaders, .operatorCutOff, .watchLags, .nodeCordoned])
+        case .staleTermPromised: return Focus(faults: [.controlPlaneCutOff, .machineCutOff], isOperatorMad: true)
         }
     }
 }

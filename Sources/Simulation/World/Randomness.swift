@@ -3,7 +3,9 @@ struct Randomness: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) {
-        self.state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5678_9ABC_DEF1
+        self.state = seed
+        // Seeds are neighbours, their numbers must not be.
+        self.state = self.next()
     }
 
     mutating func next() -> UInt64 {

@@ -1,4 +1,5 @@
 internal import ClusterPlanning
+internal import Fence
 internal import KubernetesClient
 internal import PostgresClusterAPI
 
@@ -28,7 +29,12 @@ extension World {
     /// A decision for anybody, at any time, as a planner would make it that has lost its mind.
     func decideMadly() {
         guard self.isChaotic else { return }
-        self.after(self.random.between(500, 7000) * Self.millisecond) { self.decideMadly() }
+        self.after(self.random.between(500, self.scenario.madness) * Self.millisecond) { self.decideMadly() }
+        self.decideForNoReason()
+    }
+
+    private func decideForNoReason() {
+        guard self.isChaotic else { return }
         var status = self.api.status
         guard !self.api.isDown, status.systemIdentifier != nil, let from = status.primary,
             let chosen = self.random.pick(status.members)
@@ -46,7 +52,7 @@ extension World {
             startedAt: now,
             phaseStartedAt: now
         )
-        _ = self.writeStatus(status, over: self.api.statusVersion)
+        _ = self.writeStatus(status, over: self.api.cluster.version)
     }
 
     /// Undoes something after a while, if the chaos has not ended before and undone everything.
@@ -58,6 +64,10 @@ extension World {
 
     private func happen(_ fault: Fault) {
         self.mix(UInt64(self.random.below(1 << 16)))
+        if self.scenario.isOperatorMad, self.random.chance(0.3) {
+            // Best while somebody does not hear of it.
+            self.after(self.random.between(0, 3000) * Self.millisecond) { self.decideForNoReason() }
+        }
         switch fault {
         case .instanceKilled:
             guard let process = self.victim() else { return }
@@ -68,7 +78,7 @@ extension World {
             self.note("FAULT", "\(process.instance): PostgreSQL killed")
             process.machine.run { self.endPostgres(postmaster) }
         case .machineCrashed, .machineGone, .machineSuspended: self.happenToMachine(fault)
-        case .machineCutOff, .pairCutOff, .controlPlaneCutOff, .peersCutOff, .oneWayCutOff, .operatorCutOff,
+        case .machineCutOff, .pairCutOff, .controlPlaneCutOff, .apiCutOff, .peersCutOff, .oneWayCutOff, .operatorCutOff,
             .messagesLost, .messagesLate, .watchLags:
             self.happenToNetwork(fault)
         case .apiDown:
@@ -93,7 +103,8 @@ extension World {
             self.note("FAULT", "\(volume.instance): disk full")
             volume.isFull = true
             self.later(500, 10_000) { volume.isFull = false }
-        case .nodeCordoned, .cordonStorm, .nodeDrained, .everythingEvicted, .podDeleted, .leaseDeleted:
+        case .nodeCordoned, .cordonStorm, .nodeDrained, .everythingEvicted, .podDeleted, .leaseDeleted,
+            .apiRestored, .durationChanged, .scaled:
             self.happenToObjects(fault)
         }
     }
@@ -183,10 +194,11 @@ extension World {
     private func happenToNetwork(_ fault: Fault) {
         let machines = self.machines.map(\.endpoint)
         switch fault {
-        case .machineCutOff, .controlPlaneCutOff, .peersCutOff:
+        case .machineCutOff, .controlPlaneCutOff, .apiCutOff, .peersCutOff:
             guard let machine = self.victim()?.machine.endpoint ?? self.random.pick(machines) else { return }
-            let control = fault == .peersCutOff ? [] : [Network.api] + self.operators.map(\.endpoint)
-            let peers = fault == .controlPlaneCutOff ? [] : machines.filter { $0 != machine }
+            let operators = fault == .apiCutOff ? [] : self.operators.map(\.endpoint)
+            let control = fault == .peersCutOff ? [] : [Network.api] + operators
+            let peers = fault == .controlPlaneCutOff || fault == .apiCutOff ? [] : machines.filter { $0 != machine }
             let others = control + peers
             self.note("FAULT", "endpoint \(machine): cut off from \(others)")
             for other in others { self.cut(machine, other, isCut: true) }
@@ -270,6 +282,31 @@ extension World {
             guard let pod = self.random.pick(self.api.pods) else { return }
             self.note("FAULT", "pod of \(pod.instance) deleted by hand")
             self.deletePod(pod.instance, uid: pod.uid, gracePeriod: 30 * Self.second)
+        case .apiRestored:
+            guard self.api.backup != nil else {
+                if self.api.status.systemIdentifier != nil, self.api.status.transition == nil {
+                    self.api.backup = (self.api.status, self.api.lease)
+                }
+                return
+            }
+            // One that forgets members needs a person to say who goes on.
+            guard self.api.backup?.status.members == self.api.status.members else {
+                self.api.backup = nil
+                return
+            }
+            self.note("FAULT", "API server restored from a backup of term \(self.api.backup?.status.term ?? 0)")
+            self.restoreAPI()
+            self.api.backup = nil
+        case .durationChanged:
+            let seconds = self.random.pick([4, 6, 9]) ?? 6
+            self.note("FAULT", "the Lease shall last \(seconds) seconds")
+            self.storeCluster { $0.leaseDuration = .seconds(seconds) }
+        case .scaled:
+            let change = self.random.chance(0.5) ? 1 : -1
+            let instances = min(max(1, self.api.cluster.instances + change), self.scenario.maximumInstances)
+            guard instances > self.scenario.spec.synchronousCount else { return }
+            self.note("FAULT", "there shall be \(instances) instances")
+            self.storeCluster { $0.instances = instances }
         default:
             guard self.random.chance(0.3) else { return }
             self.note("FAULT", "Lease deleted by hand")
@@ -312,10 +349,31 @@ extension World {
         self.after(self.random.between(100, 2000) * Self.millisecond) { self.drain(node, until: end) }
     }
 
+    /// A person, who is asked when a status from a backup does not tell who has been primary last: names the one with
+    /// the newest history.
+    func answerForHelp() {
+        self.after(5 * Self.second) { self.answerForHelp() }
+        let status = self.api.status
+        guard status.conditions[.degraded]?.reason == .unreadableStatus else { return }
+        let known = (status.members + status.joining).compactMap { self.volumes[$0] }
+        let best = known.filter { $0.data != nil }.max { self.newness($0) < self.newness($1) }
+        guard let best else { return }
+        let wanted = "\(best.instance)@\(status.term)"
+        guard self.api.cluster.failoverTo != wanted else { return }
+        self.note("PERSON", "wants \(wanted)")
+        self.storeCluster { $0.failoverTo = wanted }
+    }
+
+    private func newness(_ volume: Volume) -> (Int, UInt64) {
+        let promotion = volume.state.promotions.first { $0.timeline == volume.data?.timeline }
+        return (promotion?.term ?? 0, volume.data?.end ?? 0)
+    }
+
     /// The end of all trouble.
     func calm() {
         self.isChaotic = false
         self.note("FAULT", "no more")
+        self.answerForHelp()
         self.network.heal()
         self.api.isDown = false
         for watcher in self.api.watchers { watcher.lag = 0 }

@@ -56,8 +56,14 @@ extension World {
         guard change.isUnplanned || missing.allSatisfy({ $0.term == change.superseded }) else {
             return self.violate("\(what): \(postmaster.instance) goes on in term \(postmaster.term) by a planned move")
         }
-        if missing.contains(where: { $0.guarantee == .synchronous }) {
+        if self.scenario.spec.isSynchronousRequired, missing.contains(where: { $0.guarantee == .synchronous }) {
             return self.violate("\(what), synchronous ones among them: \(postmaster.instance) took over")
+        }
+        // As far as anybody knew when it was decided, not more is lost than may be.
+        if let known = change.lastKnown, let start = data.branches.last?.start,
+            missing.contains(where: { $0.end <= known }), known > start + UInt64(self.scenario.spec.failoverMaximumLag)
+        {
+            return self.violate("\(what): \(postmaster.instance) took over at \(start), \(known) was known")
         }
         self.note(postmaster.instance, "\(missing.count) rows are lost by the failover")
         self.history.lost += missing.count
@@ -77,6 +83,11 @@ extension World {
         if isUnderWay { change.superseded = Int(old.term) }
         change.isUnplanned =
             new.transition?.kind == .failover || (isUnderWay && self.changes[old.term]?.isUnplanned == true)
+        if change.isUnplanned {
+            change.lastKnown =
+                [new.transition?.lastKnownLSN, new.transition?.shutdownLSN].compactMap(\.self).max()?
+                .rawValue
+        }
         self.changes[new.term] = change
     }
 
@@ -119,7 +130,7 @@ extension World {
     var isSettled: Bool {
         let status = self.api.status
         guard let primary = status.primary, status.transition == nil, status.joining.isEmpty,
-            status.members.count == self.scenario.spec.instances, status.conditions.isTrue(.ready),
+            status.members.count == self.api.cluster.instances, status.conditions.isTrue(.ready),
             self.history.accepting.count == 1, self.history.accepting[0].instance == primary
         else { return false }
         return status.members.allSatisfy { member in

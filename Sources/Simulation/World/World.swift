@@ -45,13 +45,13 @@ final class World {
     var endedAt: [String: Int] = [:]
     let api: APIServer
 
-    init(seed: UInt64, mutation: Mutation? = nil, trace: ((String) -> Void)? = nil) {
+    init(seed: UInt64, mutation: Mutation? = nil, isMad: Bool = false, trace: ((String) -> Void)? = nil) {
         var random = Randomness(seed: seed)
-        self.scenario = Scenario(random: &random, focus: mutation?.focus)
+        self.scenario = Scenario(random: &random, focus: mutation?.focus ?? (isMad ? .madness : nil))
         self.random = random
         self.mutation = mutation
         self.trace = trace
-        self.api = APIServer()
+        self.api = APIServer(spec: self.scenario.spec)
     }
 
     /// Lets everything begin.
@@ -85,7 +85,12 @@ final class World {
     ///
     /// Answers false when a rule was broken.
     func run(until time: Int, isOver: () -> Bool = { false }) -> Bool {
-        while self.violation == nil, !isOver() {
+        var nextLook = self.now
+        while self.violation == nil {
+            if self.now >= nextLook {
+                if isOver() { break }
+                nextLook = self.now + Self.second / 10
+            }
             guard let next = self.schedule.next() else { return true }
             self.now = next.time
             self.steps += 1
