@@ -215,5 +215,11 @@ struct DiskTests {
         let end = LSN(rawValue: 0x300_0200)
         #expect(try await volume.hasIncompleteRecord(at: end, timeline: 1) == isFound)
         #expect(try await !volume.hasIncompleteRecord(at: end, timeline: 2), "there is no such file")
+
+        try await volume.eraseWAL(from: end, timeline: 1)
+        #expect(try await !volume.hasIncompleteRecord(at: end, timeline: 1))
+        let erased = try Data(contentsOf: URL(fileURLWithPath: name))
+        #expect(erased.prefix(0x200) == Data(segment.prefix(0x200)), "what lies before stays")
+        #expect(erased.dropFirst(0x200).allSatisfy { $0 == 0 })
     }
 }

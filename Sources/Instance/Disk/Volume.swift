@@ -295,6 +295,30 @@ package actor Volume {
         return offset % page + 16 > page || (previous < end.rawValue && previous + size > end.rawValue)
     }
 
+    /// Overwrites with zeros what a segment has from a place on, as it is in a segment that was never used.
+    ///
+    /// PostgreSQL must not run.
+    package func eraseWAL(from start: LSN, timeline: UInt32) throws {
+        guard let control = try self.controlFile() else { return }
+        let size = UInt64(max(control.walSegmentSize, 1 << 20))
+        let name = WALFileName.segment(timeline: timeline, number: start.rawValue / size, segmentSize: size)
+        let path = self.layout.walDirectory + "/" + name
+        let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw VolumeError(operation: "open", path: path, code: errno) }
+        defer { close(descriptor) }
+        let zeros = [UInt8](repeating: 0, count: 1 << 16)
+        var offset = start.rawValue % size
+        while offset < size {
+            let count = unsafe pwrite(descriptor, zeros, min(zeros.count, Int(size - offset)), off_t(offset))
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw VolumeError(operation: "write", path: path, code: errno)
+            }
+            offset += UInt64(count)
+        }
+        guard fsync(descriptor) == 0 else { throw VolumeError(operation: "fsync", path: path, code: errno) }
+    }
+
     /// Where the oldest WAL segment begins that is still there.
     package func oldestWAL(segmentSize: UInt32) throws -> LSN {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: self.layout.walDirectory)) ?? []

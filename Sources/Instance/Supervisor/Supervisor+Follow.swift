@@ -98,13 +98,7 @@ extension Supervisor {
             throw PostmasterError(description: "\(primary) is not primary of term \(term) yet, or does not answer")
         }
         self.report = nil
-        var verdict = JoinVerdict(position: position, primary: report)
-        if verdict == .follow, report.history.end(of: position.timeline) == position.end,
-            try await self.volume.hasIncompleteRecord(at: position.end, timeline: position.timeline)
-        {
-            // The primary's history has something else in its place, and PostgreSQL would for ever ask for the rest of it.
-            verdict = .rewind
-        }
+        let verdict = JoinVerdict(position: position, primary: report)
         self.logger.notice(
             "Compared histories",
             metadata: [
@@ -114,6 +108,11 @@ extension Supervisor {
         )
         switch verdict {
         case .follow:
+            if report.history.end(of: position.timeline) == position.end,
+                try await self.volume.hasIncompleteRecord(at: position.end, timeline: position.timeline)
+            {
+                try await self.eraseIncompleteRecord(at: position)
+            }
             try await self.follow(wanted, report)
         case .rewind:
             await self.keepDivergentWAL(position, report)
@@ -144,6 +143,19 @@ extension Supervisor {
         self.logger.notice(
             "Kept WAL aside that only this instance had",
             metadata: ["path": "\(path)", "segments": "\(segments)", "from": "\(start)", "to": "\(position.end)"]
+        )
+    }
+
+    /// Stops PostgreSQL and erases what a crash has cut off right where the primary's history begins.
+    ///
+    /// PostgreSQL would ask for the rest of that record for ever, which the primary's history does not have, and
+    /// pg_rewind sees nothing to do: all complete records are common to both.
+    private func eraseIncompleteRecord(at position: HistoryPosition) async throws {
+        try await self.stopPostmaster(signal: .fast)
+        try await self.volume.eraseWAL(from: position.end, timeline: position.timeline)
+        self.logger.notice(
+            "Erased a record that a crash has cut off",
+            metadata: ["timeline": "\(position.timeline)", "at": "\(position.end)"]
         )
     }
 
