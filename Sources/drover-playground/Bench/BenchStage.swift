@@ -134,6 +134,8 @@ final class BenchStage: Sendable {
                 command + (self.network == nil ? ["--no-forward-services"] : Self.membership(in: self.network))
             )
         }
+        // The first one brings the storage class that volumes are made of.
+        try await self.waitForNodes(options.nodes.map(\.name))
         // Neither may the way to a Service end with the node that is hurt.
         try await self.child(
             "services",
@@ -144,6 +146,17 @@ final class BenchStage: Sendable {
             "operator",
             ["drover-operator", "run", "--kubeconfig", self.kubeconfig, "--metrics-address", ""]
         )
+    }
+
+    private func waitForNodes(_ names: [String]) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while true {
+            let ready = try await self.client.list(Node.self).items
+                .filter { $0.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } == true }
+            if Set(names).isSubset(of: ready.compactMap(\.metadata.name)) { return }
+            guard ContinuousClock.now < deadline else { throw DemoError("the nodes do not become Ready") }
+            try await Task.sleep(for: .milliseconds(50))
+        }
     }
 
     private func child(_ name: String, _ command: [String]) async throws {
