@@ -6,7 +6,7 @@ import Testing
 
 @testable import CLI
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct DrainMachineTests {
     private let start = Date(timeIntervalSince1970: 1_800_000_000)
 

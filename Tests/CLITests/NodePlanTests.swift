@@ -6,7 +6,7 @@ import Testing
 
 @testable import CLI
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct NodePlanTests {
     private func primary(_ plan: NodePlan) throws -> NodePlan.Entry {
         try #require(plan.entries.first { $0.role == "primary" })

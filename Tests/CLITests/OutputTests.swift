@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLI
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct OutputTests {
     private static let colourful = Terminal(isTerminal: true, isColourRefused: false, environment: ["TERM": "xterm"])
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import CLI
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct PreflightTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let name: String

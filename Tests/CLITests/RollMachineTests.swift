@@ -135,7 +135,7 @@ private struct World {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct RollMachineTests {
     static let kinds: [RollMachine.Settings] = [
         RollMachine.Settings(),

@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLI
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct SwitchoverWatchTests {
     private let start = Date(timeIntervalSince1970: 1_800_000_000)
 

@@ -57,7 +57,7 @@ private actor Pinned {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct EventLoopTests {
     @Test func pinnedActorRunsOnTheThreadOfTheLoop() async throws {
         let loop = try EventLoop(name: "test-loop")

@@ -23,7 +23,7 @@ func error(of body: () async throws -> Void) async -> HTTPClientError? {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct HTTPClientTests {
     @Test func responseHasStatusHeadersAndBody() async throws {
         try await ScriptedServer.with { connection in

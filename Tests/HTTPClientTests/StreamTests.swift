@@ -4,7 +4,7 @@ import ScriptedServer
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct StreamTests {
     @Test func headComesBeforeTheBodyAndChunksAsTheyArrive() async throws {
         let (goOn, signal) = AsyncStream<Void>.makeStream()

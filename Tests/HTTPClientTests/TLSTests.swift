@@ -13,7 +13,7 @@ extension TLSServer {
 
 private func text(_ response: HTTPResponse) -> String { String(decoding: response.body, as: UTF8.self) }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct TLSTests {
     @Test func serverOfTheGivenAuthorityIsTrusted() async throws {
         try await TLSServer.with { server in

@@ -7,7 +7,7 @@ import PostgresClusterAPI
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct InstanceClientTests {
+@Suite(.timeLimit(.minutes(3))) struct InstanceClientTests {
     private static let status = InstanceStatus(
         instance: "orders-1",
         podUID: "uid",

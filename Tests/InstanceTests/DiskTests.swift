@@ -7,7 +7,7 @@ import Testing
 
 @testable import Instance
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct DiskTests {
     /// A control file as PostgreSQL 15 writes it, with what a test wants in it.
     private static func control(checkpoint: UInt64, state: UInt32 = 1, timeline: UInt32 = 1) -> [UInt8] {

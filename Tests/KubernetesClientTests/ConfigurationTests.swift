@@ -6,7 +6,7 @@ import Testing
 
 @testable import KubernetesClient
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ConfigurationTests {
     private static func kubeconfig(cluster: String, user: String, rest: String = "current-context: c") -> String {
         """
@@ -194,7 +194,7 @@ struct ConfigurationTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct AuthenticationTests {
     /// The `Authorization` headers of a few requests; 401 for those that are not `wanted`.
     private func headers(

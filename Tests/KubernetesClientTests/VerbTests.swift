@@ -3,7 +3,7 @@ import KubernetesClient
 import ScriptedServer
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct VerbTests {
     private static let pod =
         #"{"metadata":{"name":"p","namespace":"n","uid":"u","resourceVersion":"7"},"spec":{"nodeName":"a"}}"#

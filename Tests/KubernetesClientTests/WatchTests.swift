@@ -3,7 +3,7 @@ import KubernetesClient
 import ScriptedServer
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct WatchTests {
     private static func pod(_ name: String, _ version: Int) -> String {
         #"{"metadata":{"name":"\#(name)","namespace":"n","resourceVersion":"\#(version)"}}"#

@@ -7,7 +7,7 @@ import Logging
 import Testing
 
 /// The same parts against the embedded API server, over HTTP/2 and TLS.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct EmbeddedServerTests {
     private func withClient(_ body: (KubernetesClient) async throws -> Void) async throws {
         try await PlaygroundServer.withServer { server in

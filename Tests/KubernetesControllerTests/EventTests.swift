@@ -86,7 +86,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct EventRecorderTests {
     @Test func eventIsCreatedThenCountedAndMadeAnewWhenItIsGone() async throws {
         let requests = Recorded<ScriptedRequest>()

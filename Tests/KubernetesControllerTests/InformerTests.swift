@@ -88,7 +88,7 @@ private final class ScriptedPods: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct InformerTests {
     private struct Setting {
         let pods: ScriptedPods

@@ -170,7 +170,7 @@ final class LeaseInMemory: LeaseAccess {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct LeaderElectorTests {
     private func elector(_ identity: String, _ memory: LeaseInMemory, _ time: TestTime) -> LeaderElector {
         LeaderElector(

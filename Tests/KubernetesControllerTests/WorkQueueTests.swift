@@ -115,7 +115,7 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct WorkQueueTests {
     private struct Failure: Error {}
 

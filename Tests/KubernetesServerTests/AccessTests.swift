@@ -3,7 +3,7 @@ import Testing
 
 @testable import KubernetesServer
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct AccessTests {
     private let configMaps = "/api/v1/namespaces/default/configmaps"
     private let rbac = "/apis/rbac.authorization.k8s.io/v1"

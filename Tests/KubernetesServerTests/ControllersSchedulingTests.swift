@@ -4,7 +4,7 @@ import Testing
 
 @testable import KubernetesServer
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ControllersSchedulingTests {
     private let fixture: ControllersFixture
     private var store: ObjectStore { self.fixture.store }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KubernetesServer
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct EvictionTests {
     private let pods = "/api/v1/namespaces/default/pods"
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import KubernetesServer
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ObjectStoreTests {
     private func makeStore(historyLimit: Int = 4_096) throws -> ObjectStore {
         var configuration = ObjectStore.Configuration()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Pooler
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct BouncerSettingsTests {
     private func settings(_ parameters: [String: String] = [:], mode: PoolerMode = .transaction) -> [String: String] {
         let text = BouncerSettings(

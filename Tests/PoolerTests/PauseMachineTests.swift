@@ -5,7 +5,7 @@ import Testing
 @testable import Pooler
 
 /// The rules of the pause, on a clock made by hand.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct PauseMachineTests {
     typealias Action = PauseMachine.Action
 
