@@ -188,10 +188,13 @@ let package = Package(
             ]
         ),
 
+        library("SeededRandom", settings: simulatedSettings),
+
         library(
             "Chaos",
             [
-                "Playground", "ProcessNode", "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "EventLoop",
+                "SeededRandom", "Playground", "ProcessNode", "KubernetesClient", "PostgresClient", "PostgresClusterAPI",
+                "EventLoop",
                 "JSON", "CLinux", .logging,
             ]
         ),
@@ -199,7 +202,10 @@ let package = Package(
         // Simulation: the pure parts against a modelled world; in no image.
         library(
             "Simulation",
-            ["ClusterPlanning", "Fence", "InstanceAPI", "KubernetesClient", "PostgresClusterAPI", "JSON"],
+            [
+                "SeededRandom", "ClusterPlanning", "Fence", "InstanceAPI", "KubernetesClient", "PostgresClusterAPI",
+                "JSON",
+            ],
             settings: simulatedSettings
         ),
 
@@ -271,10 +277,10 @@ let package = Package(
                 .nioHTTP1, .nioSSL,
             ]
         ),
-        tests("FenceTests", ["Fence", "PostgresClusterAPI", "JSON"]),
+        tests("FenceTests", ["Fence", "PostgresClusterAPI", "SeededRandom", "JSON"]),
         tests(
             "ClusterPlanningTests",
-            ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "JSON"]
+            ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "SeededRandom", "JSON"]
         ),
         tests("SimulationTests", ["Simulation"]),
         tests("CertificatesTests", ["Certificates", .x509, .asn1, .crypto]),
@@ -312,7 +318,7 @@ let package = Package(
         ),
         tests(
             "KubernetesServerTests",
-            ["KubernetesServer", "KubernetesClient", "EventLoop", "JSON", .crypto, .logging, .nioCore]
+            ["KubernetesServer", "KubernetesClient", "SeededRandom", "EventLoop", "JSON", .crypto, .logging, .nioCore]
         ),
         tests(
             "ProcessNodeTests",

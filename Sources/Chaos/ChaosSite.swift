@@ -140,10 +140,7 @@ final class ChaosSite: Sendable {
         for name in Self.nodeNames + Self.operatorNames { try await self.startAgain(name) }
         try await self.eventually("the nodes are Ready", within: .seconds(90)) {
             let nodes = try await self.client.list(Node.self).items
-            return nodes.count == Self.nodeNames.count
-                && nodes.allSatisfy { node in
-                    node.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false
-                }
+            return nodes.count == Self.nodeNames.count && nodes.allSatisfy(\.isReady)
         }
     }
 

@@ -1,3 +1,5 @@
+internal import SeededRandom
+
 /// The faults of one run and the pauses between them: the same for the same seed.
 struct FaultSchedule: Sendable, Sequence, IteratorProtocol {
     /// One step of a run.

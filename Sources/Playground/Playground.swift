@@ -286,10 +286,7 @@ public final class Playground: Sendable {
         )
         self.nodes.withLock { $0[name] = .process(child) }
         while true {
-            let node = try? await self.client.get(Node.self, name)
-            if node?.status?.conditions?.contains(where: { $0.type == "Ready" && $0.status == "True" }) == true {
-                return
-            }
+            if (try? await self.client.get(Node.self, name))?.isReady == true { return }
             guard child.isRunning else {
                 throw PlaygroundError(message: "node \(name) ended at once: see \(self.directory)/\(name).log")
             }

@@ -117,8 +117,4 @@ extension Pod {
     var nodeName: String { self.spec?.nodeName ?? "" }
     /// The label by which budgets select.
     var roleLabel: String { self.metadata.labels?[Labels.role] ?? "" }
-    /// Whether its readiness probe succeeds.
-    var isReadyNow: Bool {
-        self.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false
-    }
 }

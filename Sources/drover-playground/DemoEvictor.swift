@@ -79,7 +79,7 @@ final class DemoEvictor: Sendable {
 
     private func note(_ role: String) async throws {
         let primary = try await self.cluster.pods()
-            .first { $0.roleLabel == PodRole.master.rawValue && $0.isReadyNow }
+            .first { $0.roleLabel == PodRole.master.rawValue && $0.isReady }
         self.tally.withLock { tally in
             tally.roleWhenEvicted = role
             tally.primaryWhenEvicted = primary?.metadata.name

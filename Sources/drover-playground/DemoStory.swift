@@ -158,7 +158,7 @@ struct DemoStory: Sendable {
         let pod = try await self.narrator.wait(for: "\(instance) to come back") {
             guard let pod = try await cluster.pod(instance) else { return DemoLook<Pod>.notYet("no pod") }
             guard pod.metadata.uid != oldUID else { return .notYet("the old pod is stopping") }
-            guard pod.isReadyNow, pod.roleLabel == PodRole.replica.rawValue else {
+            guard pod.isReady, pod.roleLabel == PodRole.replica.rawValue else {
                 return .notYet("the new pod on \(pod.nodeName.isEmpty ? "no node yet" : pod.nodeName) is not ready")
             }
             return .found(pod)

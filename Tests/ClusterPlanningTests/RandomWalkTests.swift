@@ -2,6 +2,7 @@ import ClusterPlanning
 import Foundation
 import KubernetesClient
 import PostgresClusterAPI
+import SeededRandom
 import Testing
 
 /// Walks a cluster through anything that can happen between two looks: calls that end or fail, budgets that are seen
@@ -32,19 +33,6 @@ struct RandomWalkTests {
     }
 }
 
-/// SplitMix64.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var value = self.state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
-}
-
 /// A cluster whose instances keep the rules of the fence, and whose log is a number.
 struct World {
     var facts = makeCluster()
@@ -66,7 +54,7 @@ struct World {
     var missingSince: Double?
 
     init(seed: UInt64) {
-        self.random = SeededGenerator(state: seed)
+        self.random = SeededGenerator(seed: seed)
     }
 
     private var planner: ClusterPlanner { ClusterPlanner() }

@@ -105,8 +105,7 @@ final class Playground: Sendable {
         self.nodeProcesses.withLock { $0[name] = process.pid }
         self.nodeNames.withLock { $0.append(name) }
         try await self.eventually("node \(name) is Ready") {
-            let node = try await self.client.get(Node.self, name)
-            return node.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } == true
+            try await self.client.get(Node.self, name).isReady
         }
         return process
     }

@@ -1,5 +1,6 @@
 import JSON
 import PostgresClusterAPI
+import SeededRandom
 import Testing
 
 @testable import Fence
@@ -85,7 +86,7 @@ struct FenceModel {
     private static let tick: Duration = .milliseconds(100)
     private static let duration: Duration = .seconds(3)
 
-    private var random: SplitMix
+    private var random: SeededGenerator
     private let broken: Break?
     private var time: UInt64 = 0
     private var instances: [Instance] = []
@@ -104,7 +105,7 @@ struct FenceModel {
     private(set) var promotions = 0
 
     init(seed: UInt64, broken: Break?) {
-        self.random = SplitMix(state: seed)
+        self.random = SeededGenerator(seed: seed)
         self.broken = broken
         let count = Int.random(in: 2...4, using: &self.random)
         self.status = Status(members: (0..<min(count, 3)).map { "db-\($0)" })

@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 
 @testable import Fence
@@ -214,7 +215,7 @@ struct RoleMachineTests {
     /// Whatever is observed: no writes without the Lease in one's undemoted term, and no new database system over old.
     @Test(arguments: 0..<20)
     func neverAcceptsWritesWithoutTheFence(_ seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<2_000 {
             let term = Int.random(in: 1...4, using: &random)
             let disk = Self.disk(

@@ -215,7 +215,8 @@ struct ControllersSchedulingTests {
         }
     }
 
-    @Test func `pods that must keep apart do not choose one node while their volumes are made`() throws {
+    /// Two nodes, and two pods that must keep apart and whose volumes have yet to be made.
+    private func createPodsApart() throws {
         try self.fixture.node("a")
         try self.fixture.node("b")
         try self.store.create(
@@ -240,6 +241,10 @@ struct ControllersSchedulingTests {
             spec["volumes"] = [["name": "data", "persistentVolumeClaim": ["claimName": .string(name)]]]
             try self.fixture.pod(name, labels: ["app": "x"], spec: spec)
         }
+    }
+
+    @Test func `pods that must keep apart do not choose one node while their volumes are made`() throws {
+        try self.createPodsApart()
         for _ in 0..<2 {
             for name in ["one", "two"] { #expect(try self.schedule(name) == nil) }
         }
@@ -251,27 +256,7 @@ struct ControllersSchedulingTests {
     }
 
     @Test func `a pod whose volume has just been made keeps its place until it is bound`() throws {
-        try self.fixture.node("a")
-        try self.fixture.node("b")
-        try self.store.create(
-            .storageClasses,
-            [
-                "metadata": ["name": "playground"], "provisioner": "drover.dev/playground",
-                "volumeBindingMode": "WaitForFirstConsumer",
-            ]
-        )
-        for name in ["one", "two"] {
-            try self.store.create(
-                .persistentVolumeClaims,
-                [
-                    "metadata": ["name": .string(name), "namespace": "default"],
-                    "spec": ["storageClassName": "playground", "accessModes": ["ReadWriteOnce"]],
-                ]
-            )
-            var spec = self.antiAffinity(Self.hostname)
-            spec["volumes"] = [["name": "data", "persistentVolumeClaim": ["claimName": .string(name)]]]
-            try self.fixture.pod(name, labels: ["app": "x"], spec: spec)
-        }
+        try self.createPodsApart()
         #expect(try self.schedule("one") == nil)
         func selected(_ name: String) -> String? {
             self.fixture.find(.persistentVolumeClaims, name)?.annotations[Scheduler.selectedNode]?.stringValue

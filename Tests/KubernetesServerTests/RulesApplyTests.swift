@@ -1,4 +1,5 @@
 import JSON
+import SeededRandom
 import Testing
 
 @testable import KubernetesServer
@@ -202,7 +203,7 @@ struct RulesApplyTests {
     /// Whoever applies in whatever order: a second time is no change, and every owned field exists.
     @Test(arguments: 0..<20)
     func `random applies keep ownership sound`(seed: UInt64) throws {
-        var generator = SplitMix(state: seed)
+        var generator = SeededGenerator(seed: seed)
         var object = self.empty
         for _ in 0..<12 {
             let manager = "m\(Int.random(in: 0..<3, using: &generator))"
@@ -223,16 +224,5 @@ struct RulesApplyTests {
             let present = TypedObject.fields(of: object, schema: self.pod)
             #expect(managed.all.subtracting(present).isEmpty)
         }
-    }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var z = self.state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

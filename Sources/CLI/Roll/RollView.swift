@@ -14,15 +14,14 @@ struct RollView: Hashable, Sendable {
         var readyOn: [ObjectKey: [String]] = [:]
         for pod in pods {
             guard let node = pod.spec?.nodeName, pod.metadata.deletionTimestamp == nil else { continue }
-            let isReady = pod.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false
             if let owner = pod.metadata.ownerReferences?
                 .first(where: { $0.controller == true && $0.kind == "DaemonSet" })
             {
                 let name = "\(pod.metadata.namespace ?? "")/\(owner.name)"
                 // While one of its pods replaces another, the better one counts.
-                daemonSets[node, default: [:]][name] = isReady || daemonSets[node]?[name] == true
+                daemonSets[node, default: [:]][name] = pod.isReady || daemonSets[node]?[name] == true
             }
-            if isReady, PodFacts(pod) != nil, let cluster = pod.metadata.labels?[Labels.cluster] {
+            if pod.isReady, PodFacts(pod) != nil, let cluster = pod.metadata.labels?[Labels.cluster] {
                 readyOn[ObjectKey(namespace: pod.metadata.namespace ?? "", name: cluster), default: []].append(node)
             }
         }

@@ -140,4 +140,15 @@ public struct InstanceFacts: Sendable, Hashable {
 
     /// How far its data goes, whether replayed already or not.
     public var reach: LSN? { [self.receivedLSN, self.replayedLSN].compactMap(\.self).max() }
+
+    /// The same without what changes with every write: what has to be looked at only while somebody waits for it.
+    package var withoutPositions: InstanceFacts {
+        var copy = self
+        copy.receivedLSN = nil
+        copy.replayedLSN = nil
+        copy.currentLSN = nil
+        copy.lastAskAgo = nil
+        copy.standbys = self.standbys?.mapValues { Standby(syncState: $0.syncState) }
+        return copy
+    }
 }

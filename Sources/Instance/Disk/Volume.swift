@@ -275,23 +275,19 @@ package actor Volume {
     /// Whether there is the beginning of a record where the last complete one ends: what a crash has cut off.
     package func hasIncompleteRecord(at end: LSN, timeline: UInt32) throws -> Bool {
         guard let control = try self.controlFile() else { return false }
-        let size = UInt64(max(control.walSegmentSize, 1 << 20))
         let page = UInt64(max(control.walBlockSize, 1 << 10))
-        let name = WALFileName.segment(timeline: timeline, number: end.rawValue / size, segmentSize: size)
-        let path = self.layout.walDirectory + "/" + name
+        let (path, start, size) = self.place(of: end, timeline: timeline, segmentSize: control.walSegmentSize)
         guard self.exists(path) else { return false }
-        var offset = end.rawValue % size
+        var offset = start
         // A page begins with a header, which is longer on the first page of a segment.
         if offset == 0 { offset = 40 } else if offset % page == 0 { offset += 24 }
         let header = try self.read(path, offset: Int(offset), count: 16)
-        guard header.count == 16 else { return false }
-        func number(_ range: Range<Int>) -> UInt64 {
-            header[range].reversed().reduce(0) { $0 << 8 | UInt64($1) }
-        }
         // The length, and where the record before it begins; zeros when nothing was begun.
-        guard number(0..<4) >= 24 else { return false }
+        let reader = ByteReader(bytes: header)
+        guard let length = reader.integer(UInt32.self, at: 0), length >= 24,
+            let previous = reader.integer(UInt64.self, at: 8)
+        else { return false }
         // What is left of an older use of the file names a place that is at least a segment away.
-        let previous = number(8..<16)
         return offset % page + 16 > page || (previous < end.rawValue && previous + size > end.rawValue)
     }
 
@@ -300,14 +296,12 @@ package actor Volume {
     /// PostgreSQL must not run.
     package func eraseWAL(from start: LSN, timeline: UInt32) throws {
         guard let control = try self.controlFile() else { return }
-        let size = UInt64(max(control.walSegmentSize, 1 << 20))
-        let name = WALFileName.segment(timeline: timeline, number: start.rawValue / size, segmentSize: size)
-        let path = self.layout.walDirectory + "/" + name
+        let (path, begin, size) = self.place(of: start, timeline: timeline, segmentSize: control.walSegmentSize)
         let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw VolumeError(operation: "open", path: path, code: errno) }
         defer { close(descriptor) }
         let zeros = [UInt8](repeating: 0, count: 1 << 16)
-        var offset = start.rawValue % size
+        var offset = begin
         while offset < size {
             let count = unsafe pwrite(descriptor, zeros, min(zeros.count, Int(size - offset)), off_t(offset))
             if count < 0 {
@@ -337,12 +331,17 @@ package actor Volume {
     /// Segments of a timeline are written only by who was primary on it or has received from one who was.
     package func newestTimeline(among timelines: [UInt32], containing end: LSN, segmentSize: UInt32) -> UInt32? {
         guard end.rawValue > 0 else { return nil }
+        let last = LSN(rawValue: end.rawValue - 1)
+        return timelines.first { self.exists(self.place(of: last, timeline: $0, segmentSize: segmentSize).path) }
+    }
+
+    /// The segment file that a place in the WAL of a timeline is in, how far inside, and how large the file is.
+    private func place(of lsn: LSN, timeline: UInt32, segmentSize: UInt32) -> (
+        path: String, offset: UInt64, size: UInt64
+    ) {
         let size = UInt64(max(segmentSize, 1 << 20))
-        let number = (end.rawValue - 1) / size
-        return timelines.first { timeline in
-            let name = WALFileName.segment(timeline: timeline, number: number, segmentSize: size)
-            return self.exists(self.layout.walDirectory + "/" + name)
-        }
+        let name = WALFileName.segment(timeline: timeline, number: lsn.rawValue / size, segmentSize: size)
+        return (self.layout.walDirectory + "/" + name, lsn.rawValue % size, size)
     }
 
     /// Copies the mounted certificates to where PostgreSQL and libpq accept their permissions.

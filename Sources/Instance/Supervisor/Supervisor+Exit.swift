@@ -35,12 +35,14 @@ extension Supervisor {
         }
         self.logger.error("PostgreSQL has ended by itself", metadata: ["exit": "\(exit)"])
         if !postmaster.accepts { self.failedStarts += 1 }
+        let hasGivenUp = self.exit?.hasGivenUp ?? false
         self.exit = InstanceStatus.Exit(
-            reason: .ended,
+            // Who has given up goes on saying why until that is judged anew.
+            reason: hasGivenUp ? self.exit?.reason ?? .ended : .ended,
             atMilliseconds: Self.milliseconds,
             message: "PostgreSQL ended with \(exit); the pod's log says why",
             failedStarts: self.failedStarts,
-            hasGivenUp: self.exit?.hasGivenUp ?? false
+            hasGivenUp: hasGivenUp
         )
         // Told at once: the operator may be about to decide something.
         self.publish()

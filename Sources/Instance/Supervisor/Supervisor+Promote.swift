@@ -123,8 +123,10 @@ extension Supervisor {
             self.path.mark(.replay)
         }
         // The Lease was ours already: then what it carried was checked when it was taken; the request's LSN was not.
-        if let minimum, !hasReplayed { try await self.waitForReplay(to: minimum) }
-        self.path.mark(.replay)
+        if let minimum, !hasReplayed {
+            try await self.waitForReplay(to: minimum)
+            self.path.mark(.replay)
+        }
         _ = self.note(term: term)
         self.disk.ownTerm = term
         try await self.saveState()

@@ -272,3 +272,10 @@ public struct DaemonEndpoint: Codable, Hashable, Sendable {
         self.port = port
     }
 }
+
+extension Node {
+    /// Whether its condition `Ready` says that the node can take pods.
+    public var isReady: Bool {
+        self.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false
+    }
+}

@@ -267,3 +267,10 @@ public struct ContainerStateTerminated: Codable, Hashable, Sendable {
         self.containerID = try container.decodeIfPresent(String.self, forKey: .containerID)
     }
 }
+
+extension Pod {
+    /// Whether its condition `Ready` says that the pod can serve.
+    public var isReady: Bool {
+        self.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false
+    }
+}

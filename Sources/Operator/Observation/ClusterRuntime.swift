@@ -210,17 +210,3 @@ final class ClusterRuntime: Sendable {
         }
     }
 }
-
-extension InstanceFacts {
-    /// The same without what changes with every write.
-    fileprivate var withoutPositions: InstanceFacts {
-        var copy = self
-        copy.receivedLSN = nil
-        copy.replayedLSN = nil
-        copy.currentLSN = nil
-        copy.lastAskAgo = nil
-        copy.standbys = self.standbys?
-            .mapValues { InstanceFacts.Standby(syncState: $0.syncState, lagBytes: $0.lagBytes) }
-        return copy
-    }
-}

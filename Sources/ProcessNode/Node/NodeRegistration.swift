@@ -59,8 +59,7 @@ struct NodeRegistration: Sendable {
 
     /// Whether the Node object says that the node is ready.
     func isSaidToBeReady() async throws(KubernetesError) -> Bool {
-        let node = try await self.client.get(Node.self, self.configuration.name)
-        return node.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false
+        try await self.client.get(Node.self, self.configuration.name).isReady
     }
 
     /// Says where the node is, what it has, and whether it can take pods.

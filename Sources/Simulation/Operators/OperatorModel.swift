@@ -325,15 +325,3 @@ final class OperatorModel {
         if self.wantsNumbers || before?.withoutPositions != report.withoutPositions { self.wake() }
     }
 }
-
-extension InstanceFacts {
-    fileprivate var withoutPositions: InstanceFacts {
-        var copy = self
-        copy.receivedLSN = nil
-        copy.replayedLSN = nil
-        copy.currentLSN = nil
-        copy.lastAskAgo = nil
-        copy.standbys = self.standbys?.mapValues { .init(syncState: $0.syncState) }
-        return copy
-    }
-}

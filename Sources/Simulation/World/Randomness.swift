@@ -1,20 +1,16 @@
-/// Random numbers from a seed (SplitMix64): the same on every machine, for ever.
+internal import SeededRandom
+
+/// What is left to chance in a world: the same for the same seed, for ever.
 struct Randomness: RandomNumberGenerator {
-    private var state: UInt64
+    private var generator: SeededGenerator
 
     init(seed: UInt64) {
-        self.state = seed
         // Seeds are neighbours, their numbers must not be.
-        self.state = self.next()
+        var first = SeededGenerator(seed: seed)
+        self.generator = SeededGenerator(seed: first.next())
     }
 
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var value = self.state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
+    mutating func next() -> UInt64 { self.generator.next() }
 
     /// From 0 to `limit - 1`.
     mutating func below(_ limit: Int) -> Int {

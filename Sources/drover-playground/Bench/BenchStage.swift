@@ -151,8 +151,7 @@ final class BenchStage: Sendable {
     private func waitForNodes(_ names: [String]) async throws {
         let deadline = ContinuousClock.now + .seconds(60)
         while true {
-            let ready = try await self.client.list(Node.self).items
-                .filter { $0.status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } == true }
+            let ready = try await self.client.list(Node.self).items.filter(\.isReady)
             if Set(names).isSubset(of: ready.compactMap(\.metadata.name)) { return }
             guard ContinuousClock.now < deadline else { throw DemoError("the nodes do not become Ready") }
             try await Task.sleep(for: .milliseconds(50))
