@@ -194,6 +194,31 @@ extension PromiseProcessTests {
     }
 }
 
+extension PromiseProcessTests {
+    @Test
+    func aReplicaThatHasGivenItsPrimaryUpReceivesNothingMoreFromIt() async throws {
+        try await TestCluster.running(leaseSeconds: 6) { cluster in
+            try await cluster.bootstrapTwo()
+            cluster.kill("db-1")
+            try await cluster.wait("db-2", "comparing histories again") { $0.upstream == nil }
+            // Otherwise it would go on when that instance is there again, whatever its history is by then.
+            try await cluster.waitFor("db-2 to be told") {
+                let rows = try? await cluster.query("db-2", "select current_setting('primary_conninfo') as told")
+                return rows?.first?["told"]?.isEmpty == true
+            }
+            let stand = try await cluster.client.standstill(
+                cluster.endpoint("db-2"),
+                StandstillRequest(term: 2),
+                timeout: .seconds(30)
+            )
+            #expect(stand.timeline == 1)
+            try cluster.start("db-1")
+            await cluster.decide(term: 2, primary: "db-2", members: ["db-1", "db-2"])
+            try await cluster.wait("db-1", "streaming", seconds: 90) { $0.streaming && $0.timeline == 2 }
+        }
+    }
+}
+
 extension TestCluster {
     /// Until the primary has the promises of all, and has said so.
     func waitForRest() async throws {

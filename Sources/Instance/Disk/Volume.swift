@@ -65,7 +65,7 @@ package actor Volume {
     /// A dead one's PostgreSQL that cannot be seen from here, in another pod or stuck at a disk, keeps its own lock.
     /// - Throws: ``VolumeError`` with EWOULDBLOCK when another one lives, or its PostgreSQL does not end within `patience`.
     package func claim(patience: Duration = .seconds(10)) throws(VolumeError) {
-        self.lock = try self.take("lock", patience: .zero)
+        if self.lock < 0 { self.lock = try self.take("lock", patience: .zero) }
         WatchdogProcess.killAll(in: WatchdogProcess.resolve(self.layout.data), postmaster: nil)
         self.serverLock = try self.take("server.lock", patience: patience)
     }

@@ -74,6 +74,8 @@ extension Supervisor {
         if since != BootTime(nanoseconds: 0), since.duration(to: .now) > .seconds(6) {
             self.logger.warning("This replica gets no WAL, comparing histories again")
             self.upstream = nil
+            // What streams without having been compared could not be told from another history later on.
+            self.settingsAreDue = true
             self.kicks.kick()
         }
     }

@@ -59,12 +59,17 @@ extension Supervisor {
         return try await self.exclusively {
             try check()
             if self.note(term: term) { try await self.saveState() }
-            if let upstream = self.upstream, upstream.term < term {
+            if self.upstream.map({ $0.term < term }) ?? true {
+                let upstream = self.upstream
                 self.upstream = nil
                 self.upstreamAddress = nil
                 self.report = nil
+                // Also without one: PostgreSQL may still have the one that was given up last.
                 try await self.reloadIfChanged()
-                self.logger.notice("Standing still", metadata: ["term": "\(term)", "upstream": "\(upstream.primary)"])
+                self.logger.notice(
+                    "Standing still",
+                    metadata: ["term": "\(term)", "upstream": "\(upstream?.primary ?? "-")"]
+                )
             }
             return try await self.waitForStandstill(term)
         }

@@ -1,5 +1,6 @@
 package import EventLoop
 internal import Fence
+internal import Glibc
 internal import InstanceAPI
 internal import KubernetesClient
 package import Logging
@@ -187,7 +188,7 @@ package actor Supervisor {
     /// Before ``run()``, and before anything serves.
     package func claimVolume() async throws {
         try await self.volume.prepare()
-        try await self.volume.claim()
+        try await self.waitForVolume()
         _ = try await self.volume.copyCertificates(from: self.configuration.certificates)
         self.disk = try await self.volume.loadState()
         self.savedMembership = self.disk.membership
@@ -231,6 +232,30 @@ package actor Supervisor {
         }
         await self.watchdog.finish()
     }
+
+    /// Takes the volume over as soon as the pod before this one has ended.
+    ///
+    /// A pod that is deleted by force is replaced at once, while its container may live for as long as its grace period. To
+    /// end and be started again would cost the kubelet's back-off, 10 seconds and more.
+    private func waitForVolume() async throws {
+        let deadline = BootTime.now + Self.volumePatience
+        var hasSaid = false
+        while true {
+            do {
+                return try await self.volume.claim(patience: .milliseconds(500))
+            } catch {
+                guard error.code == EWOULDBLOCK, !self.isTerminating, BootTime.now < deadline else { throw error }
+            }
+            if !hasSaid {
+                self.logger.notice("Waiting for the pod before this one, which still works on the volume")
+                hasSaid = true
+            }
+            await self.eventLoop.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// Longer than the grace period of a pod; after that it is worth a restart that somebody sees.
+    private static let volumePatience: Duration = .seconds(120)
 
     // MARK: The main loop
 
