@@ -38,7 +38,12 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "How many clusters are looked at at the same time.")
     var workers = 16
 
-    @Option(help: "A JSON file that says how nodes are judged; what it leaves out is as by default.")
+    @Option(
+        help: """
+            A JSON file that says how nodes are judged; what it leaves out is as by default. Without it, the file that \
+            DROVER_NODE_RANKING names, if it is there.
+            """
+    )
     var nodeRanking: String?
 
     @Option(help: "The least level of what is logged: trace, debug, info, notice, warning, error, critical.")
@@ -72,7 +77,9 @@ struct RunCommand: AsyncParsableCommand {
             component: "operator"
         )
         var ranking = NodeRanking()
-        if let nodeRanking {
+        let ranked = ProcessInfo.processInfo.environment["DROVER_NODE_RANKING"]
+            .flatMap { FileManager.default.fileExists(atPath: $0) ? $0 : nil }
+        if let nodeRanking = self.nodeRanking ?? ranked {
             let data = try Data(contentsOf: URL(fileURLWithPath: nodeRanking))
             ranking = try JSONDecoder().decode(NodeRanking.self, from: data)
         }

@@ -21,8 +21,18 @@ struct NodePlanTests {
         #expect(plan.blocked == 0)
     }
 
+    @Test func anotherReplicaIsMadeFirstAndWithoutTimeForThatItIsMadeAnew() throws {
+        let sample = FleetSample()
+        #expect(sample.plan(["node-b"]).entries.map(\.fate) == [.replaced])
+        #expect(sample.plan(["node-b"]).entries.first?.toNode == "node-d")
+        #expect(sample.plan(["node-b"], deadline: 3600).entries.map(\.fate) == [.replaced])
+        #expect(sample.plan(["node-b"], deadline: 900).entries.map(\.fate) == [.follows])
+    }
+
     @Test func aReplicaIsMadeAnewWhereItsVolumeCanBeReached() throws {
         var sample = FleetSample()
+        // No place for one more: two of three would share a zone.
+        sample.fleet.nodes["node-d"]?.labels["topology.kubernetes.io/zone"] = "zone-a"
         #expect(sample.plan(["node-b"]).entries.map(\.fate) == [.follows])
         #expect(sample.plan(["node-b"]).entries.first?.toNode == "node-d")
         sample.fleet.volumes[ObjectKey(namespace: "shop", name: "orders-2")]?.zones = ["zone-b"]
@@ -50,7 +60,37 @@ struct NodePlanTests {
     @Test func aFreeNodeIsFilledFirst() throws {
         let entry = try self.primary(FleetSample(spareNodes: 1).plan(["node-a", "node-b", "node-c"]))
         #expect(entry.fate == .waits)
-        #expect(entry.first?.contains("is made anew on a fresh node") == true)
+        #expect(entry.first == "one more instance is made on a fresh node")
+        // Those that are announced only give up their places for a moment: nobody is about to evict them.
+        var sample = FleetSample(spareNodes: 1)
+        for node in ["node-b", "node-c"] {
+            sample.fleet.nodes[node]?.labels["lifecycle-status"] = "decommission-pending"
+        }
+        #expect(try self.primary(sample.plan(["node-a"])).first?.contains("is made anew on a fresh node") == true)
+    }
+
+    @Test func whatIsMadeForAReplicaIsNoHelpForAPrimaryThatIsHeld() throws {
+        var sample = FleetSample()
+        sample.cluster.metadata.annotations = [Annotations.hold: "closing"]
+        let plan = sample.plan(["node-a", "node-b"])
+        #expect(try self.primary(plan).fate == .blocked)
+        #expect(plan.entries.map(\.fate) == [.blocked, .replaced])
+    }
+
+    @Test func aReplicaThatIsFarBehindIsNoCandidate() throws {
+        var sample = FleetSample(spareNodes: 0)
+        sample.cluster.status?.instances[1].lagBytes = 16 << 20
+        #expect(try self.primary(sample.plan(["node-a"])).to == "orders-3")
+        sample.cluster.status?.instances[2].lagBytes = 64 << 30
+        #expect(try self.primary(sample.plan(["node-a"])).reason == ConditionReason.replicaLagging.rawValue)
+    }
+
+    @Test func nodesAreJudgedByTheListOfTheOperator() throws {
+        var sample = FleetSample()
+        sample.fleet.nodes["node-b"]?.labels["example.org/reboot"] = "soon"
+        #expect(try self.primary(sample.plan(["node-a"])).to == "orders-2")
+        sample.fleet.ranking.signals = [NodeSignal(place: .label, key: "example.org/reboot", level: 2)]
+        #expect(try self.primary(sample.plan(["node-a"])).to == "orders-3")
     }
 
     @Test func aSingleInstanceWaitsForASecondOne() throws {

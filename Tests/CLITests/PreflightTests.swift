@@ -34,6 +34,25 @@ struct PreflightTests {
             instances: 1,
             spareNodes: 0
         ) { _ in },
+        Case(name: "single instance that blocks", expected: ["SingleInstance": .blocks], instances: 1) {
+            $0.cluster.spec.maintenance = .init(singleInstance: .block)
+        },
+        Case(name: "single instance that restarts", expected: ["SingleInstance": .warns], instances: 1) {
+            $0.cluster.spec.maintenance = .init(singleInstance: .restart)
+        },
+        Case(name: "a replica is far behind", expected: ["ReplicaLagging": .warns]) {
+            $0.cluster.status?.instances[1].lagBytes = 16 << 20
+        },
+        Case(name: "all replicas are far behind", expected: ["ReplicaLagging": .blocks]) {
+            $0.cluster.status?.instances[1].lagBytes = 256 << 20
+            $0.cluster.status?.instances[2].lagBytes = 16 << 20
+        },
+        Case(name: "a replica does not stream", expected: ["ReplicaNotStreaming": .blocks]) {
+            $0.set(.degraded, true, .replicaNotStreaming)
+        },
+        Case(name: "no node fits an instance", expected: ["Unschedulable": .blocks]) {
+            $0.set(.degraded, true, .unschedulable)
+        },
         Case(name: "two instances", expected: ["NoSpareReplica": .warns], instances: 2) { _ in },
         Case(name: "no spare node", expected: ["NoSpareNode": .warns], spareNodes: 0) { _ in },
         Case(name: "zone without spare node", expected: ["NoSpareNode": .warns]) {

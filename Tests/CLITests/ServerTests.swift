@@ -167,6 +167,42 @@ struct ServerTests {
         }
     }
 
+    @Test func nodesAreShownAsTheOperatorJudgesThem() async throws {
+        try await self.withServer { client in
+            try await self.addCluster(client)
+            func text(_ arguments: [String] = []) async throws -> String {
+                let output = Output()
+                try await StatusCommand.asyncParse(["orders", "-n", "shop"] + arguments)
+                    .show(client, contextNamespace: "default", output.printer)
+                return output.text
+            }
+            _ = try await client.patch(
+                Node.self,
+                "node-a",
+                .merge(["metadata": ["labels": ["example.org/reboot": "soon"]]])
+            )
+            #expect(try await text().contains("fresh"))
+            #expect(try await !text().contains("announced"))
+
+            let list = #"{"signals": [{"place": "label", "key": "example.org/reboot", "level": 2}]}"#
+            _ = try await client.create(Namespace(metadata: ObjectMeta(name: "drover-system")))
+            _ = try await client.create(
+                ConfigMap(
+                    metadata: ObjectMeta(name: Fleet.rankingConfigMap, namespace: "drover-system"),
+                    data: [Fleet.rankingKey: list]
+                )
+            )
+            #expect(try await text().contains("announced   NodeLabelled"))
+            #expect(try await !text(["--operator-namespace", "elsewhere"]).contains("announced"))
+            let path = NSTemporaryDirectory() + "/drover-ranking-\(UInt32.random(in: .min ... .max)).json"
+            defer { try? FileManager.default.removeItem(atPath: path) }
+            try #"{"signals": []}"#.write(toFile: path, atomically: true, encoding: .utf8)
+            #expect(try await !text(["--node-ranking", path]).contains("announced"))
+            try "[]".write(toFile: path, atomically: true, encoding: .utf8)
+            await #expect(throws: PluginError.self) { _ = try await text(["--node-ranking", path]) }
+        }
+    }
+
     @Test func aClusterThatDoesNotExistIsAnError() async throws {
         try await self.withServer { client in
             await #expect(throws: KubernetesError.self) {

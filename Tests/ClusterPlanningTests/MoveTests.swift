@@ -329,7 +329,15 @@ struct MoveTests {
         #expect(self.isBlocked(held, .held))
         #expect(held.status.conditions[.readyForEviction]?.reason == .held)
         #expect(held.wakeAt == testNow.addingTimeInterval(45 * 60))
-        #expect(plan(facts, after: 45 * 60).status.transition != nil)
+        #expect(held.events.map(\.reason) == ["MoveBlocked"])
+        facts.status = held.status
+        let forced = plan(facts, after: 45 * 60)
+        #expect(forced.status.transition != nil)
+        #expect(forced.decision?.event?.reason == "MoveForced")
+        #expect(forced.decision?.event?.message.contains("Held: month end") == true)
+        // Released in time, nothing was forced.
+        facts.hold = nil
+        #expect(plan(facts, after: 44 * 60).decision?.event?.reason == "SwitchoverStarted")
     }
 
     @Test("A terminating primary moves whatever holds it")

@@ -41,6 +41,31 @@ struct NodeRankingTests {
         Case("spot interruption", .leaving, .nodeTainted) {
             $0.taints = [NodeFacts.Taint(key: "aws-node-termination-handler/spot-itn")]
         },
+        Case("spot rebalancing", .leaving, .nodeTainted) {
+            $0.taints = [NodeFacts.Taint(key: "aws-node-termination-handler/rebalance-recommendation")]
+        },
+        Case("GKE takes the machine away", .leaving, .nodeTainted) {
+            $0.taints = [NodeFacts.Taint(key: "cloud.google.com/impending-node-termination")]
+        },
+        Case("Karpenter before 1.0 disrupts", .leaving, .nodeTainted) {
+            $0.taints = [NodeFacts.Taint(key: "karpenter.sh/disruption", value: "disrupting")]
+        },
+        Case("cordoned, by taint", .leaving, .nodeTainted) {
+            $0.taints = [NodeFacts.Taint(key: "node.kubernetes.io/unschedulable")]
+        },
+        Case("deleted", .leaving, .nodeNotReady) { $0.isTerminating = true },
+        Case("drain in progress", .leaving, .nodeCondition) { $0.conditions["DrainInProgress"] = "True" },
+        Case("drain start alone is a deadline, and no reason", .fresh, nil) {
+            $0.annotations = [Annotations.lifecycleManagerDrainStart: "2027-01-15T08:00:00Z"]
+        },
+        Case("deadline alone is no reason", .fresh, nil) {
+            $0.annotations = [Annotations.evictionDeadline: "2027-01-15T08:00:00Z"]
+        },
+        Case("rolled by kubectl drover", .old, nil) { $0.annotations = [Annotations.roll: "r1"] },
+        Case("the worst of several signs", .leaving, .nodeTainted) {
+            $0.labels = ["lifecycle-status": "decommission-pending"]
+            $0.taints = [NodeFacts.Taint(key: "ToBeDeletedByClusterAutoscaler")]
+        },
         Case("a key that only begins like a wildcard's", .fresh, nil) {
             $0.taints = [NodeFacts.Taint(key: "aws-node-termination")]
         },

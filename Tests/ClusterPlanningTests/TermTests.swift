@@ -103,10 +103,12 @@ struct TermTests {
         #expect(!result.status.conditions.isTrue(.readyForEviction))
     }
 
-    @Test("One that joins and finds no place goes when there are too many")
+    @Test("One that joins and finds no place goes when there are too many, and one that nobody needs any more at once")
     func tooMany() {
         var facts = makeCluster()
         facts.status.joining = ["orders-4"]
+        #expect(plan(facts).status.joining.isEmpty, "all the others are well")
+        facts.pods["orders-3"]?.isReady = false
         facts.pods["orders-4"] = PodFacts(instance: "orders-4", uid: "uid-4", node: nil, role: .replica, isReady: false)
         #expect(plan(facts).status.joining == ["orders-4"], "it may come")
         facts.pods["orders-4"]?.isUnschedulable = true

@@ -6,9 +6,9 @@ internal import PostgresClusterAPI
 extension Fleet {
     /// What is taken for granted when the planner is run on objects alone.
     static let assumptions = [
-        "every ready replica streams and is not behind, unless the cluster's status says otherwise",
+        "every ready replica streams, and is as far behind as the cluster's status says",
         "nothing open in the primary (prepared transactions, archive, logical receivers) speaks against a stop",
-        "nodes are ranked by the default list of signals, and no other node changes",
+        "no other node changes",
     ]
 
     /// What the operator's planner would see of a cluster if these nodes were as described and every instance that is
@@ -25,7 +25,7 @@ extension Fleet {
         facts.generation = cluster.metadata.generation
         facts.hold = cluster.hold
         facts.nodes = nodes
-        facts.assessments = NodeRanking().assess(nodes.values, now: self.now)
+        facts.assessments = self.ranking.assess(nodes.values, now: self.now)
         for pod in (self.pods[key] ?? []).compactMap({ PodFacts($0) }) {
             facts.pods[pod.instance] = pod
             facts.volumes[pod.instance] = self.volumes[ObjectKey(namespace: key.namespace, name: pod.instance)]
@@ -43,19 +43,26 @@ extension Fleet {
         return facts
     }
 
+    /// A position that leaves room for any lag.
+    private static let assumedEnd: UInt64 = 1 << 60
+
     private static func assumedReport(of pod: PodFacts, _ status: PostgresClusterStatus) -> InstanceFacts {
         let summary = status.instance(named: pod.instance)
         let isPrimary = pod.instance == status.primary
         let timeline = status.primary.flatMap { status.instance(named: $0)?.timeline } ?? 1
+        let end = LSN(rawValue: Self.assumedEnd)
+        // What is written down says "at least".
+        let atLeast = isPrimary ? 0 : summary?.lagBytes ?? 0
+        let lag = atLeast > 0 ? min(atLeast, 1 << 59) + 1 : 0
         return InstanceFacts(
             podUID: pod.uid,
             role: isPrimary ? .primary : .replica,
             term: status.term,
             timeline: summary?.timeline ?? timeline,
             systemIdentifier: status.systemIdentifier,
-            receivedLSN: LSN(rawValue: 0),
-            replayedLSN: LSN(rawValue: 0),
-            currentLSN: LSN(rawValue: 0),
+            receivedLSN: end,
+            replayedLSN: LSN(rawValue: Self.assumedEnd - UInt64(lag)),
+            currentLSN: end,
             isStreaming: !isPrimary
         )
     }

@@ -15,13 +15,15 @@ struct Fleet: Sendable {
     var budgets: [PodDisruptionBudget] = []
     /// Where each claim's volume can be reached from.
     var volumes: [ObjectKey: VolumeFacts] = [:]
+    /// How the operator judges nodes.
+    var ranking = NodeRanking()
     /// What could not be read, for people.
     var gaps: [String] = []
 
     init(now: Date) { self.now = now }
 
-    /// What ``NodeRanking`` finds of the nodes, by its defaults: the operator may have been given another list.
-    var assessments: [String: NodeAssessment] { NodeRanking().assess(self.nodes.values, now: self.now) }
+    /// What ``ranking`` finds of the nodes.
+    var assessments: [String: NodeAssessment] { self.ranking.assess(self.nodes.values, now: self.now) }
 
     /// The clusters that have an instance on one of these nodes.
     func clusters(on nodes: Set<String>) -> [PostgresCluster] {

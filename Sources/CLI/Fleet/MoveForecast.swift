@@ -122,6 +122,8 @@ extension MoveForecast {
 
     private static func preparation(_ plan: ClusterPlan, _ facts: ClusterFacts) -> Preparation? {
         if let victim = plan.evictions.first { return .replica(victim.instance) }
+        // One that is made for a replica is of no use to the primary, which may be held.
+        guard plan.replacedInstance == nil else { return nil }
         return plan.status.joining.count > facts.status.joining.count ? .extraInstance : nil
     }
 

@@ -15,6 +15,8 @@ struct NodePlan: Codable, Hashable, Sendable {
         case moving = "Moving"
         /// The primary does not move.
         case blocked = "Blocked"
+        /// Another replica streams before this one goes; until then its eviction is refused.
+        case replaced = "Replaced"
         /// A replica is made anew elsewhere when it is evicted.
         case follows = "Recreated"
         /// A replica has nowhere to go until there is another node.
@@ -69,7 +71,7 @@ extension NodePlan {
                 entries.append(
                     pod.instance == facts.status.primary
                         ? Entry(primary: pod.instance, on: node, facts, MoveForecast(facts, now: fleet.now))
-                        : Entry(replica: pod, on: node, facts)
+                        : Entry(replica: pod, on: node, facts, now: fleet.now)
                 )
             }
         }
@@ -118,9 +120,17 @@ extension NodePlan.Entry {
         }
     }
 
-    fileprivate init(replica pod: PodFacts, on node: String, _ facts: ClusterFacts) {
+    fileprivate init(replica pod: PodFacts, on node: String, _ facts: ClusterFacts, now: Date) {
         let key = ObjectKey(namespace: facts.namespace, name: facts.name)
         self.init(cluster: "\(key)", instance: pod.instance, role: "replica", node: node, fate: .follows)
+        let margin = PlanningConfiguration().holdMarginSeconds
+        let isPressing = facts.assessments[node]?.deadline.map { now >= $0.addingTimeInterval(-margin) } ?? false
+        let others = facts.places(insteadOf: pod)
+        if pod.isReady, !isPressing, !others.isEmpty {
+            self.fate = .replaced
+            self.toNode = Self.list(others)
+            return
+        }
         let taken = Set(facts.pods.values.filter { $0.instance != pod.instance }.compactMap(\.node))
         let places = facts.assessments
             .filter { name, assessment in
@@ -129,12 +139,16 @@ extension NodePlan.Entry {
             }
             .keys.sorted()
         guard places.isEmpty else {
-            self.toNode = places.prefix(3).joined(separator: " or ") + (places.count > 3 ? " ..." : "")
+            self.toNode = Self.list(places)
             return
         }
         self.fate = .homeless
         self.reason = "NoOtherNode"
         self.message = "no free node that its volume can be reached from; it waits for a new one"
+    }
+
+    private static func list(_ places: [String]) -> String {
+        places.prefix(3).joined(separator: " or ") + (places.count > 3 ? " ..." : "")
     }
 
     fileprivate var order: Int {
@@ -145,6 +159,7 @@ extension NodePlan.Entry {
         case .moves: 3
         case .homeless: 4
         case .follows: 5
+        case .replaced: 6
         }
     }
 }

@@ -22,6 +22,7 @@ struct PlanCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: ScopeOptions
+    @OptionGroup var ranking: RankingOptions
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
@@ -34,7 +35,8 @@ struct PlanCommand: AsyncParsableCommand {
     /// - Returns: whether nothing blocks.
     func show(_ client: KubernetesClient, _ printer: Printer) async throws -> Bool {
         let now = Date()
-        let fleet = try await Fleet.load(client, namespace: self.scope.namespace, isComplete: true, now: now)
+        var fleet = try await Fleet.load(client, namespace: self.scope.namespace, isComplete: true, now: now)
+        try await fleet.loadRanking(client, self.ranking)
         guard !fleet.nodes.isEmpty else {
             throw PluginError(fleet.gaps.first ?? "there are no nodes")
         }
@@ -97,7 +99,7 @@ extension NodePlan {
 extension NodePlan.Entry {
     var tone: Tone {
         switch self.fate {
-        case .moves, .moving, .follows: .good
+        case .moves, .moving, .follows, .replaced: .good
         case .waits, .homeless: .warning
         case .blocked: .bad
         }

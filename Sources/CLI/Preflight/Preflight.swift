@@ -122,6 +122,13 @@ struct Preflight: Sendable {
                 )
             )
         }
+        let limit = cluster.spec.resolved.switchoverMaximumLag
+        // What is written down says "at least".
+        let lagging = status.instances.filter { $0.name != status.primary && ($0.lagBytes ?? 0) >= max(limit, 1) }
+        if !lagging.isEmpty {
+            let names = lagging.map(\.name).joined(separator: ", ")
+            findings.append(self.warns(cluster, .replicaLagging, "\(names) is too far behind to become primary"))
+        }
         let timeline = status.primary.flatMap { status.instance(named: $0)?.timeline }
         let astray = status.instances.filter {
             $0.name != status.primary && $0.timeline != nil && $0.timeline != timeline

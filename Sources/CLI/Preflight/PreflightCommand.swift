@@ -16,6 +16,7 @@ struct PreflightCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: ScopeOptions
+    @OptionGroup var ranking: RankingOptions
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
@@ -28,7 +29,8 @@ struct PreflightCommand: AsyncParsableCommand {
     /// - Returns: whether nothing blocks.
     func show(_ client: KubernetesClient, _ printer: Printer) async throws -> Bool {
         let now = Date()
-        let fleet = try await Fleet.load(client, namespace: self.scope.namespace, isComplete: true, now: now)
+        var fleet = try await Fleet.load(client, namespace: self.scope.namespace, isComplete: true, now: now)
+        try await fleet.loadRanking(client, self.ranking)
         var clusters = fleet.clusters
         if let selector {
             let nodes = try await client.list(Node.self, selector: Selector(labels: selector)).items

@@ -15,6 +15,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: ScopeOptions
+    @OptionGroup var ranking: RankingOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -34,7 +35,10 @@ struct StatusCommand: AsyncParsableCommand {
         let namespace = self.scope.allNamespaces ? nil : self.scope.namespace ?? contextNamespace
         let now = Date()
         var fleet = try await Fleet.load(client, namespace: namespace, name: self.cluster, isComplete: false, now: now)
-        if self.cluster != nil { await fleet.loadNodes(client) }
+        if self.cluster != nil {
+            await fleet.loadNodes(client)
+            try await fleet.loadRanking(client, self.ranking)
+        }
         let assessments = fleet.assessments
         let reports = fleet.clusters.map { ClusterReport($0, nodes: fleet.nodes, assessments: assessments) }
         if self.cluster != nil, let report = reports.first {

@@ -55,6 +55,8 @@ public struct ClusterFacts: Sendable {
     public var poolerTalks: [String: PoolerTalk] = [:]
     /// How many other clusters have a transition under way.
     public var otherTransitions: Int = 0
+    /// How many other clusters have an instance that joins, and copies the database for it.
+    public var otherCopies: Int = 0
     /// Since when this process has not heard of a primary that serves; nil while it does.
     public var primaryMissingSince: Date?
     /// How far the primary of the present term is known to have written, by this process.
@@ -135,6 +137,8 @@ public struct PlanningConfiguration: Sendable, Hashable {
     public var maximumTransitions: Int = 50
     /// How many primaries an announced move may bring to one fresh node.
     public var maximumPrimariesPerNode: Int = 50
+    /// How many clusters may copy their database at once to replace replicas.
+    public var maximumCopies: Int = 20
     /// How long the end of a transition waits for the other instances to follow; in seconds.
     public var followTimeoutSeconds: Double = 30
     /// How long a candidate is left in peace after it failed; in seconds.

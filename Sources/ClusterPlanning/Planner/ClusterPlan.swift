@@ -43,6 +43,8 @@ public struct ClusterPlan: Sendable {
     public var events: [PlannedEvent] = []
     /// What this cluster means for the node of its primary.
     public var move: MoveSummary = .settled
+    /// The replica on a leaving node for which one more instance is made.
+    public var replacedInstance: String?
     /// Whether the primary may be stopped together with its node: nobody has to wait for it.
     public var isLetGo = false
 
@@ -137,6 +139,8 @@ public struct DesiredInstance: Sendable, Hashable {
     public var createsPod: Bool
     /// The nodes its pod must stay away from.
     public var avoidedNodes: Set<String>
+    /// The zone in which its pod should be, if there is room.
+    public var preferredZone: String?
 }
 
 /// Something people should hear of.

@@ -157,6 +157,10 @@ struct Planning {
         }
         let needed = self.facts.spec.isSynchronousRequired ? self.facts.spec.synchronousCount : 0
         self.plan.budgets.replicas = max(0, self.facts.spec.instances - 2, needed)
+        if self.keepsReplicas() {
+            // With one for the primary: the count may be older than the newest replica.
+            self.plan.budgets.replicas = max(self.facts.pods.count, self.facts.instances.count)
+        }
     }
 }
 

@@ -23,7 +23,8 @@ extension Planning {
             return
         }
         guard self.facts.problems.isEmpty else { return }
-        if self.isReplicaHeldByCount { self.needsExtraInstance = true }
+        if self.isReplicaHeldByCount, !self.isReplacementComplete { self.needsExtraInstance = true }
+        self.planReplacement()
         // One that has never joined has nothing that others lack: another one takes its place.
         if let stuck = self.status.joining.first(where: { self.cannotJoin($0) || self.isInTheWay($0) }) {
             self.decide(PlannedEvent(warning: "InstanceStuck", "\(stuck) cannot join and is replaced")) { status in
@@ -43,7 +44,8 @@ extension Planning {
             let first = self.status.lastInstanceNumber + 1
             let numbers = first..<(first + wanted - count)
             let names = numbers.map { self.facts.names.instance($0) }
-            self.decide(PlannedEvent("InstancesAdded", names.joined(separator: ", "))) { status in
+            let purpose = self.plan.replacedInstance.map { ", to take the place of \($0)" } ?? ""
+            self.decide(PlannedEvent("InstancesAdded", names.joined(separator: ", ") + purpose)) { status in
                 status.joining.append(contentsOf: names)
                 status.lastInstanceNumber = numbers.upperBound - 1
             }
@@ -78,7 +80,7 @@ extension Planning {
     }
 
     /// Whether an instance cannot come back where its volume is, for as long as one waits for a fresh node.
-    private func isStuck(_ instance: String) -> Bool {
+    func isStuck(_ instance: String) -> Bool {
         guard instance != self.status.primary, let pod = self.facts.pods[instance], let since = pod.notReadySince else {
             return false
         }
@@ -125,16 +127,29 @@ extension Planning {
     /// Who goes when there are too many: never the primary, first who is not well, then who is on the worst node,
     /// then who shares a zone.
     private var nextToLeave: String? {
+        if let unwanted = self.joiningInVain { return unwanted }
         // While somebody joins, or the primary has yet to move, nobody leaves.
         // One that joins and finds no place is the one too many.
         let isAnybodyComing = self.status.joining.contains { self.facts.pods[$0]?.isUnschedulable != true }
         guard !isAnybodyComing || self.facts.instances.count > self.facts.spec.instances + 1,
-            self.plan.move == .settled || self.hasUselessExtraInstance
+            self.plan.move == .settled || self.hasUselessExtraInstance || self.isReplacementComplete
         else { return nil }
         return self.facts.instances.filter { $0 != self.status.primary }
             .max { left, right in
                 self.leavingKey(left) < self.leavingKey(right)
             }
+    }
+
+    /// One that has not joined yet, and whom nobody needs any more: what it was made for was taken back.
+    private var joiningInVain: String? {
+        let members = self.status.members
+        guard self.plan.move == .settled, members.count >= self.facts.spec.instances,
+            members.allSatisfy({ member in
+                self.facts.pods[member]?.isReady == true
+                    && (self.facts.rank(ofNode: self.facts.pods[member]?.node) ?? .leaving) < .announced
+            })
+        else { return nil }
+        return self.status.joining.last
     }
 
     private func leavingKey(_ instance: String) -> (Int, Int, Int, Int) {
@@ -165,7 +180,8 @@ extension Planning {
                     createsVolume: volume == nil && isNew && self.facts.problems.isEmpty,
                     createsPod: pod == nil && self.facts.problems.isEmpty
                         && (volume.map { !$0.isTerminating } ?? isNew),
-                    avoidedNodes: self.avoidedNodes(for: instance)
+                    avoidedNodes: self.avoidedNodes(for: instance),
+                    preferredZone: pod == nil ? self.preferredZone(for: instance) : nil
                 )
             )
             guard let pod else { continue }

@@ -165,7 +165,15 @@ extension Planning {
     mutating func begin(_ wish: MoveWish, from: String, to: String) {
         let now = self.now
         self.plan.move = .moving
-        self.decide(PlannedEvent("SwitchoverStarted", "\(from) to \(to): \(wish.reason.rawValue)")) { status in
+        var event = PlannedEvent("SwitchoverStarted", "\(from) to \(to): \(wish.reason.rawValue)")
+        if self.isNear(wish.deadline), let obstacle = self.whatHeldItUp {
+            // It stands there since before the deadline came near.
+            event = PlannedEvent(
+                warning: "MoveForced",
+                SchemaLimits.cut("\(event.message), the deadline is near; until then \(obstacle)")
+            )
+        }
+        self.decide(event) { status in
             status.transition = Transition(
                 kind: .switchover,
                 from: from,
@@ -179,7 +187,15 @@ extension Planning {
         }
     }
 
-    private func isNear(_ deadline: Date?) -> Bool {
+    /// What was in the way of the move at the last look, for people.
+    private var whatHeldItUp: String? {
+        guard let condition = self.status.conditions[.readyForEviction], condition.status == .false,
+            condition.reason != .moving, condition.reason != .justAnnounced
+        else { return nil }
+        return "\(condition.reason.rawValue): \(condition.message)"
+    }
+
+    func isNear(_ deadline: Date?) -> Bool {
         guard let deadline else { return false }
         return self.now >= deadline.addingTimeInterval(-self.configuration.holdMarginSeconds)
     }
@@ -231,12 +247,14 @@ extension Planning {
     /// volume if that can be reached from there; when there is no such replica, one more instance is made.
     private mutating func bringFreshNode(_ candidates: [Candidate], allowing rank: NodeRank) {
         guard self.facts.problems.isEmpty else { return }
-        let taken = Set(self.facts.pods.values.compactMap(\.node))
-        let free = self.facts.assessments.filter { $0.value.rank <= rank && !taken.contains($0.key) }.keys.sorted()
+        let free = self.facts.freeNodes(upTo: rank)
         guard !free.isEmpty, self.status.joining.isEmpty else { return }
         let others = candidates.filter { self.status.members.contains($0.instance) }
+        // Those on nodes that leave now stay until another one streams.
+        let kept = Set(self.leavingReplicas.filter { self.hasPlace(insteadOf: $0) }.map(\.instance))
         let movable = others.filter { candidate in
             guard let candidateRank = candidate.rank, candidateRank >= .announced,
+                !kept.contains(candidate.instance) || self.isNear(self.deadline(of: candidate)),
                 let pod = self.facts.pods[candidate.instance], !pod.isTerminating,
                 let volume = self.facts.volumes[candidate.instance]
             else { return false }
@@ -254,5 +272,9 @@ extension Planning {
             // One too many that was made where nobody can go any more gives up its place to one that is of use.
             self.hasUselessExtraInstance = self.facts.instances.count > self.facts.spec.instances
         }
+    }
+
+    private func deadline(of candidate: Candidate) -> Date? {
+        candidate.node.flatMap { self.facts.assessments[$0]?.deadline }
     }
 }

@@ -370,7 +370,10 @@ extension Planning {
         let stopRequestedAt = self.facts.stopRequestedAt.map { Timestamp($0, precision: .microseconds) }
         let now = self.now
         self.decide(
-            PlannedEvent("\(transition.kind.rawValue)Finished", "\(primary) is primary, \(transition.from) was")
+            PlannedEvent(
+                transition.kind == .switchover ? "PrimaryMoved" : "\(transition.kind.rawValue)Finished",
+                "\(primary) is primary, \(transition.from) was: \(transition.reason.rawValue)"
+            )
         ) { status in
             status.transition = nil
             status.lastTransition = FinishedTransition(

@@ -25,8 +25,9 @@ extension ClusterObjects {
     /// - Parameters:
     ///   - instance: the name.
     ///   - avoided: nodes to stay away from, by name, with the value of their hostname label.
+    ///   - zone: where it should be, if there is room.
     /// - Returns: the pod, ready to be created.
-    func pod(_ instance: String, avoiding avoided: [String: String]) -> JSONValue {
+    func pod(_ instance: String, avoiding avoided: [String: String], preferring zone: String? = nil) -> JSONValue {
         var labels = self.instanceLabels(instance)
         labels[Labels.role] = PodRole.replica.rawValue
         var annotations = [Annotations.safeToEvict: "true"]
@@ -48,7 +49,7 @@ extension ClusterObjects {
                         "runAsNonRoot": true, "runAsUser": 5432, "runAsGroup": 5432, "fsGroup": 5432,
                         "fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": ["type": "RuntimeDefault"],
                     ],
-                    "affinity": self.affinity(avoiding: avoided.values.sorted()),
+                    "affinity": self.affinity(avoiding: avoided.values.sorted(), preferring: zone),
                     "tolerations": .array(self.tolerations),
                     "containers": [self.container(instance)],
                     "volumes": [
@@ -140,7 +141,7 @@ extension ClusterObjects {
         return own + others
     }
 
-    private func affinity(avoiding hostnames: [String]) -> JSONValue {
+    private func affinity(avoiding hostnames: [String], preferring zone: String?) -> JSONValue {
         let peers: JSONValue = [
             "matchLabels": .strings([Labels.cluster: self.name]),
             "matchExpressions": [["key": .string(Labels.instance), "operator": "Exists"]],
@@ -159,6 +160,19 @@ extension ClusterObjects {
             ]
         ]
         affinity["nodeAffinity"] = self.nodeAffinity(avoiding: hostnames)
+        if let zone {
+            // All zones with an instance count the same by the anti-affinity above, that of the one that goes included.
+            let path = ["nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"]
+            let preference: JSONValue = [
+                "weight": 50,
+                "preference": [
+                    "matchExpressions": [
+                        ["key": .string(self.spec.topologyKey), "operator": "In", "values": [.string(zone)]]
+                    ]
+                ],
+            ]
+            affinity[path: path] = .array((affinity[path: path]?.arrayValue ?? []) + [preference])
+        }
         return affinity
     }
 

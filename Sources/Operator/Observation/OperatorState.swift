@@ -39,6 +39,8 @@ final class OperatorState: Sendable {
         /// Where it comes from, until the move is over.
         var leavingNode: String?
         var summary: MoveSummary
+        /// Whether an instance joins, and copies the database for it.
+        var isCopying = false
         /// Since when it is held up.
         var since: Timestamp?
 
@@ -135,17 +137,19 @@ final class OperatorState: Sendable {
 
     func moves() -> [ObjectKey: ClusterMove] { self.shared.withLock { $0.moves } }
 
-    /// How many clusters other than `key` move, and how many primaries each node has.
-    func crowd(except key: ObjectKey) -> (transitions: Int, primariesPerNode: [String: Int]) {
+    /// How many clusters other than `key` move or copy, and how many primaries each node has.
+    func crowd(except key: ObjectKey) -> (transitions: Int, copies: Int, primariesPerNode: [String: Int]) {
         self.shared.withLock { shared in
             var transitions = 0
+            var copies = 0
             var primaries: [String: Int] = [:]
             for (other, move) in shared.moves where other != key {
                 if case .moving = move.summary { transitions += 1 }
+                if move.isCopying { copies += 1 }
                 // A move under way counts where it goes.
                 if let node = move.candidateNode ?? move.primaryNode { primaries[node, default: 0] += 1 }
             }
-            return (transitions, primaries)
+            return (transitions, copies, primaries)
         }
     }
 
@@ -184,7 +188,7 @@ final class OperatorState: Sendable {
         facts.replicasBudget = self.budgets.entry(names.replicasBudget, of: key)?.value
         facts.lease = self.leases.entry(names.lease, of: key)?.value.facts(now: .now)
         (facts.nodes, facts.assessments) = self.nodes(now: now)
-        (facts.otherTransitions, facts.primariesPerNode) = self.crowd(except: key)
+        (facts.otherTransitions, facts.otherCopies, facts.primariesPerNode) = self.crowd(except: key)
         self.runtime(of: key).fill(&facts)
         return facts
     }

@@ -73,7 +73,8 @@ extension ClusterReconciler {
                 for node in instance.avoidedNodes {
                     avoided[node] = facts.nodes[node]?.labels["kubernetes.io/hostname"] ?? node
                 }
-                try await self.writer.createPod(objects.pod(instance.name, avoiding: avoided), of: key)
+                let pod = objects.pod(instance.name, avoiding: avoided, preferring: instance.preferredZone)
+                try await self.writer.createPod(pod, of: key)
                 hasWritten = true
             }
         }
