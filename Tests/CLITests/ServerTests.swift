@@ -240,6 +240,15 @@ struct ServerTests {
             )
             let isFree = try await Hold(client: client, namespace: "shop").release("orders", Output().printer)
             #expect(!isFree)
+            let output = Output()
+            let isReleased = try await Hold(client: client, namespace: "shop", format: .json)
+                .release("orders", output.printer)
+            #expect(!isReleased)
+            let report = try JSONValue(parsing: output.text)
+            #expect(report["hold"]?.stringValue == "closing" && report["source"]?.stringValue == "Spec")
+            let held = Output()
+            try await Hold(client: client, namespace: "shop", format: .yaml).set("orders", reason: "x", held.printer)
+            #expect(held.text.contains("source: Annotation"))
         }
     }
 

@@ -6,10 +6,17 @@ import Workload
 
 @Suite(.serialized, .timeLimit(.minutes(8)))
 struct RollTests {
-    /// Three nodes are replaced by `kubectl-drover roll`, under two clusters that are written to; one has a single
-    /// instance.
-    @Test(.enabled(if: ProcessInfo.processInfo.environment["DROVER_E2E_KUBECONFIG"] == nil, "it makes its own nodes"))
-    func everyPrimaryMovesOnceAndNothingIsLost() async throws {
+    /// Three nodes are replaced, under two clusters that are written to; one has a single instance: by
+    /// `kubectl-drover roll`, and by plain `kubectl cordon` and `kubectl drain` of somebody who only marks the old nodes.
+    @Test(
+        .enabled(if: ProcessInfo.processInfo.environment["DROVER_E2E_KUBECONFIG"] == nil, "it makes its own nodes"),
+        arguments: ["roll", "drain"]
+    )
+    func everyPrimaryMovesOnceAndNothingIsLost(by way: String) async throws {
+        if way == "drain", Kubectl.find() == nil {
+            print("skipped: kubectl 1.31 or newer is not installed")
+            return
+        }
         let eventLoop = try EventLoop(name: "roll")
         defer { eventLoop.shutdown() }
         let log = NSTemporaryDirectory() + "/drover-roll-\(UInt32.random(in: .min ... .max)).log"
@@ -17,7 +24,7 @@ struct RollTests {
         let process = try await ChildProcess.start(
             [
                 "\(Playground.executables)/drover-playground", "bench", "roll", "--nodes", "3", "--clusters", "2",
-                "--json",
+                "--by", way, "--json",
             ],
             output: log,
             eventLoop: eventLoop

@@ -23,6 +23,7 @@ struct HoldCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: NamespaceOptions
+    @OptionGroup var output: OutputOptions
 
     func validate() throws {
         let reason = self.reason.printable
@@ -33,8 +34,12 @@ struct HoldCommand: AsyncParsableCommand {
     func run() async throws {
         let command = self
         try await Session.run(self.connection) { session in
-            try await Hold(client: session.client, namespace: command.scope.namespace ?? session.namespace)
-                .set(command.cluster, reason: command.reason, .standardOutput(isColourRefused: false))
+            try await Hold(
+                client: session.client,
+                namespace: command.scope.namespace ?? session.namespace,
+                format: command.output.output
+            )
+            .set(command.cluster, reason: command.reason, command.output.printer)
         }
     }
 }
@@ -51,17 +56,44 @@ struct ReleaseCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: NamespaceOptions
+    @OptionGroup var output: OutputOptions
 
     func run() async throws {
         let command = self
         try await Session.run(self.connection) { session in
             let isFree = try await Hold(
                 client: session.client,
-                namespace: command.scope.namespace ?? session.namespace
+                namespace: command.scope.namespace ?? session.namespace,
+                format: command.output.output
             )
-            .release(command.cluster, .standardOutput(isColourRefused: false))
+            .release(command.cluster, command.output.printer)
             if !isFree { throw ExitCode(1) }
         }
+    }
+}
+
+/// What holds a cluster after a change, for programs.
+struct HoldReport: Codable, Hashable, Sendable {
+    /// Who says that planned moves wait.
+    enum Source: String, Codable, Hashable, Sendable {
+        case annotation = "Annotation"
+        case spec = "Spec"
+    }
+
+    var cluster: String
+    /// Why planned moves wait; nil when they do not.
+    var hold: String?
+    var source: Source?
+    /// A change of primary that has begun, and whose phase decides whether it still can be held.
+    var transition: Transition?
+
+    init(_ cluster: PostgresCluster) {
+        self.cluster = "\(cluster.key)"
+        self.hold = cluster.hold
+        if self.hold != nil {
+            self.source = (cluster.metadata.annotations?[Annotations.hold] ?? "").isEmpty ? .spec : .annotation
+        }
+        self.transition = cluster.status?.transition
     }
 }
 
@@ -69,9 +101,11 @@ struct ReleaseCommand: AsyncParsableCommand {
 struct Hold: Sendable {
     let client: KubernetesClient
     let namespace: String
+    var format = OutputFormat.table
 
-    func set(_ cluster: String, reason: String, _ printer: Printer) async throws(KubernetesError) {
+    func set(_ cluster: String, reason: String, _ printer: Printer) async throws {
         let changed = try await self.annotate(cluster, .string(reason.printable))
+        if try printer.report(HoldReport(changed), self.format) { return }
         printer.line("\(changed.key) is held: \(reason)")
         if let transition = changed.status?.transition, transition.phase > .preparing {
             printer.line(
@@ -82,8 +116,9 @@ struct Hold: Sendable {
     }
 
     /// - Returns: whether nothing holds the cluster any more.
-    func release(_ cluster: String, _ printer: Printer) async throws(KubernetesError) -> Bool {
+    func release(_ cluster: String, _ printer: Printer) async throws -> Bool {
         let changed = try await self.annotate(cluster, .null)
+        if try printer.report(HoldReport(changed), self.format) { return changed.hold == nil }
         // What the spec says is the DB team's own text, often kept in a repository: not ours to change.
         if let hold = changed.spec.resolved.hold {
             printer.line("\(changed.key) is still held by spec.maintenance.hold: \(hold)", .warning)

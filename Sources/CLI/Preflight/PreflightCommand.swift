@@ -39,29 +39,31 @@ struct PreflightCommand: AsyncParsableCommand {
         }
         let report = Preflight(fleet: fleet).report(on: clusters)
         if try printer.report(report, self.output.output) { return report.blocks == 0 }
-        report.print(printer)
+        report.print(printer, isWide: self.output.output == .wide)
         return report.blocks == 0
     }
 }
 
 extension PreflightReport {
-    func print(_ printer: Printer) {
+    func print(_ printer: Printer, isWide: Bool) {
         if !self.findings.isEmpty {
-            var table = Table(["CLUSTER", "SEVERITY", "REASON", "WHAT"])
+            var table = Table(["CLUSTER", "SEVERITY", "REASON", "WHAT", .wide("WHAT TO DO")])
             table.rows = self.findings.map { finding in
                 [
                     Cell(finding.cluster),
                     Cell(finding.severity.rawValue.lowercased(), finding.severity == .blocks ? .bad : .warning),
-                    Cell(finding.reason), Cell(finding.message),
+                    Cell(finding.reason), Cell(finding.message), Cell(finding.remedy),
                 ]
             }
-            printer.table(table)
+            printer.table(table, isWide: isWide)
             printer.line()
-            printer.line("What to do:", .strong)
-            for finding in self.findings {
-                printer.line("  \(finding.cluster) \(finding.reason): \(finding.remedy)")
+            if !isWide {
+                printer.line("What to do:", .strong)
+                for finding in self.findings {
+                    printer.line("  \(finding.cluster) \(finding.reason): \(finding.remedy)")
+                }
+                printer.line()
             }
-            printer.line()
         }
         printer.line(
             "\(self.clusters) \(self.clusters == 1 ? "cluster" : "clusters"): "
