@@ -26,7 +26,7 @@ struct BenchSwitchoverCommand: AsyncParsableCommand {
     @Option(help: "How many switchovers of each kind.")
     var runs = 10
 
-    @Option(help: "Who is measured as well, with commas: floor (plain servers, by hand), patroni.")
+    @Option(help: "Who is measured as well, with commas: floor (plain servers, by hand), floorArchiving, patroni.")
     var peers = "floor"
 
     @Option(parsing: .upToNextOption, help: "Kinds of replication: asynchronous, synchronous.")

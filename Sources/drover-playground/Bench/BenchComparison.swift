@@ -5,6 +5,8 @@ internal import Workload
 enum BenchPeer: String, Sendable, Hashable, CaseIterable, ExpressibleByArgument {
     /// Plain servers, switched over by hand.
     case floor
+    /// The same with archiving on, which Drover's clusters have not.
+    case floorArchiving
     /// Patroni with its defaults.
     case patroni
 
@@ -24,6 +26,9 @@ enum BenchPeer: String, Sendable, Hashable, CaseIterable, ExpressibleByArgument 
 struct BenchComparison: Sendable {
     let replication: BenchReplication
     let activity: BenchActivity
+    /// Drover over a list of hosts: what the ratios are about.
+    private static let drover = "drover"
+
     /// In the order of their first round.
     private(set) var labels: [String] = []
     private var measured: [String: GapFigures] = [:]
@@ -50,7 +55,7 @@ struct BenchComparison: Sendable {
     /// Takes in where the time of the switchover that was added last went.
     mutating func addTrace(_ label: String, _ timeline: BenchTimeline) {
         self.traces[label, default: BenchTrace()].add(timeline)
-        self.timelines.append(timeline)
+        if label == Self.drover { self.timelines.append(timeline) }
     }
 
     /// The switchover whose gap lies in the middle.
@@ -79,11 +84,12 @@ struct BenchComparison: Sendable {
         for label in self.labels {
             if let trace = self.traces[label] { members.append((key: label + "Trace", text: trace.json)) }
         }
-        let drover = self.figures("drover").median
-        if self.labels.contains("floor") {
-            let floor = self.figures("floor").median
-            members.append((key: "ratioToFloor", text: Self.ratio(drover, floor)))
-            members.append((key: "overFloorMilliseconds", text: String(drover - floor)))
+        let drover = self.figures(Self.drover).median
+        for peer in [BenchPeer.floor, .floorArchiving] where self.labels.contains(peer.rawValue) {
+            let floor = self.figures(peer.rawValue).median
+            let name = peer.rawValue.prefix(1).uppercased() + peer.rawValue.dropFirst()
+            members.append((key: "ratioTo\(name)", text: Self.ratio(drover, floor)))
+            members.append((key: "over\(name)Milliseconds", text: String(drover - floor)))
         }
         if self.labels.contains("patroni") {
             members.append((key: "ratioToPatroni", text: Self.ratio(drover, self.figures("patroni").median)))

@@ -1,5 +1,8 @@
 internal import EventLoop
+internal import Foundation
+internal import KubernetesClient
 internal import PostgresClient
+internal import PostgresClusterAPI
 internal import Synchronization
 internal import Workload
 
@@ -12,10 +15,16 @@ final class BenchFloor: BenchContestant {
     private let servers: [LocalPostgres]
     /// The old primary, until it is a standby again, and the new one.
     private let stopped = Lock<(old: LocalPostgres, new: LocalPostgres)?>(nil)
+    private let noted = Lock<FinishedTransition?>(nil)
+    private let isArchiving: Bool
 
     /// Servers in a directory of their own; nothing is started yet.
-    init(eventLoop: EventLoop) throws {
+    ///
+    /// With `isArchiving` they archive, whatever the others do: then a stop fills up the last segment and sends it to the
+    /// standbys first.
+    init(eventLoop: EventLoop, isArchiving: Bool) throws {
         self.eventLoop = eventLoop
+        self.isArchiving = isArchiving
         let directory = try LocalPostgres.temporaryDirectory()
         self.directory = directory
         self.servers = try ["a", "b", "c"]
@@ -46,7 +55,8 @@ final class BenchFloor: BenchContestant {
         settings["ssl_cert_file"] = self.directory + "/server.crt"
         settings["ssl_key_file"] = self.directory + "/server.key"
         settings["wal_keep_size"] = "512MB"
-        // Archiving is as under Drover; where it is on, the archive is as fast as one can be.
+        if self.isArchiving { settings["archive_mode"] = "on" }
+        // Where archiving is on, the archive is as fast as one can be.
         settings["archive_command"] = "/bin/true"
         let first = self.servers[0]
         try await first.initialize()
@@ -86,21 +96,55 @@ final class BenchFloor: BenchContestant {
         try await self.query(old, "CHECKPOINT")
         _ = try await candidate.query("CHECKPOINT")
 
+        let (began, start) = (Date(), ContinuousClock.now)
         try await old.requestStop(.fast)
         // 1: "shut down".
         while old.controlState() != 1 { try await Task.sleep(for: .milliseconds(1)) }
+        let stopped = ContinuousClock.now
         let checkpoint = old.checkpointLSN() ?? 0
         let record = "\(String(checkpoint >> 32, radix: 16))/\(String(checkpoint & 0xffff_ffff, radix: 16))"
         // The control file has where the record begins; beyond that it is replayed.
         try await self.repeatEachMillisecond {
             try await candidate.query("SELECT pg_last_wal_replay_lsn() > $1::pg_lsn AS done", [record])[0].bool("done")
         }
+        let replayed = ContinuousClock.now
         _ = try await candidate.query("SELECT pg_promote(false)")
         for other in others { try await other.reload() }
         try await self.repeatEachMillisecond {
             try await candidate.query("SELECT NOT pg_is_in_recovery() AS done")[0].bool("done")
         }
         self.stopped.withLock { $0 = (old, new) }
+        self.note(began, [(.stop, start, stopped), (.replay, stopped, replayed), (.promote, replayed, .now)])
+    }
+
+    func trace() async throws -> FinishedTransition? { self.noted.withLock { $0 } }
+
+    /// Where the time went, in the words of an operator.
+    private func note(
+        _ began: Date,
+        _ steps: [(step: TransitionStep, begin: ContinuousClock.Instant, end: ContinuousClock.Instant)]
+    ) {
+        guard let start = steps.first?.begin else { return }
+        let milliseconds = { (moment: ContinuousClock.Instant) in
+            Int64((start.duration(to: moment) / .milliseconds(1)).rounded())
+        }
+        let spans = steps.map { step in
+            TransitionSpan(
+                step: step.step,
+                startMilliseconds: milliseconds(step.begin),
+                milliseconds: milliseconds(step.end) - milliseconds(step.begin)
+            )
+        }
+        let noted = FinishedTransition(
+            kind: .switchover,
+            from: "old",
+            to: "new",
+            reason: .requested,
+            finishedAt: Timestamp(Date(), precision: .microseconds),
+            stopRequestedAt: Timestamp(began, precision: .microseconds),
+            spans: spans
+        )
+        self.noted.withLock { $0 = noted }
     }
 
     func settle() async throws {

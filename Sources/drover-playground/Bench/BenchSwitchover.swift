@@ -60,9 +60,12 @@ struct BenchSwitchover: Sendable {
         _ replication: BenchReplication
     ) async throws -> any BenchContestant {
         switch peer {
-        case .floor:
-            self.narrator.step("making three plain servers with the same settings")
-            let floor = try BenchFloor(eventLoop: self.playground.eventLoop)
+        case .floor, .floorArchiving:
+            let isArchiving = peer == .floorArchiving
+            self.narrator.step(
+                "making three plain servers with the same settings\(isArchiving ? ", and archiving on" : "")"
+            )
+            let floor = try BenchFloor(eventLoop: self.playground.eventLoop, isArchiving: isArchiving)
             do {
                 try await floor.start(settings: settings, replication: replication)
             } catch {
