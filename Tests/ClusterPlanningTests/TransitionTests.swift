@@ -255,6 +255,36 @@ struct TransitionTests {
         #expect(plan(facts).leaseTakeover == 5)
     }
 
+    @Test("One that says that it cannot be promoted is not waited for")
+    func givenUp() {
+        var facts = self.cluster(.promoting)
+        facts.reports["orders-1"]?.shutdownLSN = Self.end
+        facts.lease = LeaseFacts(holder: "", unchangedFor: .zero, shutdownTerm: 4)
+        facts.calls[.promote(instance: "orders-2", term: 4, minimumLSN: Self.end)] = .running
+        #expect(plan(facts).decision == nil)
+        facts.reports["orders-2"]?.exit = .init(reason: "DiskFull", hasGivenUp: true)
+        #expect(plan(facts).status.transition?.kind == .failover)
+        facts.reports["orders-2"]?.exit = nil
+        facts.reports["orders-2"]?.demotedTerm = 4
+        let lost = plan(facts)
+        #expect(lost.status.transition?.kind == .failover)
+        #expect(lost.status.transition?.from == "orders-2")
+        // As long as it holds the Lease it may write.
+        facts.lease = LeaseFacts(holder: "orders-2/uid-2/n/4", unchangedFor: .zero)
+        #expect(plan(facts).decision == nil)
+    }
+
+    @Test("A switchover asked for while one runs changes nothing", arguments: [TransitionPhase.demoting, .promoting])
+    func askedAgain(phase: TransitionPhase) {
+        var facts = self.cluster(phase)
+        let before = plan(facts)
+        facts.requestedSwitchover = RequestedSwitchover("orders-3@\(facts.status.term)")
+        let after = plan(facts)
+        #expect(after.decision == nil)
+        #expect(after.calls == before.calls)
+        #expect(after.status.transition?.to == "orders-2")
+    }
+
     @Test("One that lives is given time, and one that holds the Lease is left alone")
     func notSuperseded() {
         var facts = self.cluster(.promoting)

@@ -262,7 +262,10 @@ extension Planning {
             return
         }
         let pod = self.facts.pods[target]
-        let isGone = pod == nil || pod?.isFinished == true || pod?.isTerminating == true
+        let report = self.facts.report(of: target)
+        // It could not be promoted, and has said so.
+        let hasGivenUp = report?.exit?.hasGivenUp == true || report?.demotedTerm == self.status.term
+        let isGone = pod == nil || pod?.isFinished == true || pod?.isTerminating == true || hasGivenUp
         // A free Lease may be taken at any moment by a target that lives; one that nobody has touched for a whole
         // duration, or that a pod which is gone did not take, will not.
         let isGivenBack = lease.isFree && lease.shutdownTerm != nil

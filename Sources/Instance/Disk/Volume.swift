@@ -23,6 +23,7 @@ package actor Volume {
     private var lock: Int32 = -1
     /// Held for as long as the supervisor or any process of PostgreSQL lives: they inherit it.
     package private(set) var serverLock: Int32 = -1
+    private var hasReserve = false
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe self.thread.asUnownedSerialExecutor() }
 
@@ -52,12 +53,24 @@ package actor Volume {
         close(descriptor)
     }
 
-    /// Ends the senders of WAL of a stopping PostgreSQL.
-    package func terminateWalSenders(postmaster: Int32) {
-        for pid in WatchdogProcess.processes(in: WatchdogProcess.resolve(self.layout.data)) where pid != postmaster {
-            guard let title = try? self.read("/proc/\(pid)/cmdline", limit: 256) else { continue }
-            if String(decoding: title, as: UTF8.self).contains("walsender") { kill(pid, SIGTERM) }
-        }
+    /// Ends the senders of WAL of a stopping PostgreSQL, all but one.
+    ///
+    /// One that waits for room on its way may need to be told twice: the first time it wants to say goodbye, and waits for
+    /// room for that.
+    /// - Returns: whether there was anything to end; false when the one that is to be spared is not there.
+    @discardableResult
+    package func terminateWalSenders(postmaster: Int32, sparing spared: Int32? = nil) -> Bool {
+        let senders = WatchdogProcess.processes(in: WatchdogProcess.resolve(self.layout.data))
+            .filter { pid in
+                guard pid != postmaster, let title = try? self.read("/proc/\(pid)/cmdline", limit: 256) else {
+                    return false
+                }
+                return String(decoding: title, as: UTF8.self).contains("walsender")
+            }
+        if let spared, !senders.contains(spared) { return false }
+        let others = senders.filter { $0 != spared }
+        for pid in others { kill(pid, SIGTERM) }
+        return !others.isEmpty
     }
 
     /// Makes sure that no other supervisor works on this volume, and ends what a dead one left running.
@@ -212,11 +225,41 @@ package actor Volume {
         return try JSONDecoder().decode(PersistentState.self, from: Data(self.read(self.layout.stateFile)))
     }
 
+    /// Writes the state down, on a full volume as well: there is a reserve for that.
     package func save(_ state: PersistentState) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-        try self.write(Array(encoder.encode(state)), to: self.layout.stateFile)
+        let bytes = try Array(encoder.encode(state))
+        do throws(VolumeError) {
+            try self.write(bytes, to: self.layout.stateFile)
+        } catch {
+            guard error.code == ENOSPC || error.code == EDQUOT, unsafe unlink(self.layout.reserve) == 0 else {
+                throw error
+            }
+            self.hasReserve = false
+            try self.write(bytes, to: self.layout.stateFile)
+            return
+        }
+        self.keepReserve()
     }
+
+    /// Keeps a little room on the volume for what must be written down when PostgreSQL has taken all the rest.
+    ///
+    /// Best effort: a volume that is full already has none to keep.
+    package func keepReserve() {
+        guard !self.hasReserve else { return }
+        if !self.exists(self.layout.reserve) {
+            do {
+                try self.write([UInt8](repeating: 0x2E, count: Self.reserveSize), to: self.layout.reserve)
+            } catch {
+                return
+            }
+        }
+        self.hasReserve = true
+    }
+
+    /// Enough for the state file, however many members there are, and what the file system needs for it.
+    private static let reserveSize = 64 << 10
 
     // MARK: PostgreSQL's files
 

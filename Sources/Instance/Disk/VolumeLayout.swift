@@ -16,6 +16,8 @@ package struct VolumeLayout: Sendable, Hashable {
     package var divergent: String { self.root + "/divergent" }
     package var state: String { self.root + "/state" }
     package var stateFile: String { self.state + "/instance.json" }
+    /// Room that is given up when there is no other left.
+    package var reserve: String { self.state + "/reserve" }
     package var temporary: String { self.root + "/tmp" }
     /// Copies of the mounted certificates, with the permissions that PostgreSQL and libpq insist on.
     package var certificates: String { self.root + "/tls" }

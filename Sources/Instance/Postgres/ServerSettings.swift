@@ -42,6 +42,8 @@ package struct ServerSettings: Sendable, Hashable {
     package var synchronous = SynchronousSetting.none
     /// After a crash nobody is let in before a standby has caught up, so PostgreSQL may not go on by itself.
     package var staysClosedAfterCrash = false
+    /// A standby that is about to become primary does not let its readers hold up what it has to replay.
+    package var hurriesReplay = false
 
     package init(
         instance: String,
@@ -141,7 +143,7 @@ package struct ServerSettings: Sendable, Hashable {
     }
 
     private var fixed: [(String, String)] {
-        [
+        self.hurry + [
             ("cluster_name", self.instance),
             ("listen_addresses", self.listenAddress),
             ("port", String(self.port)),
@@ -172,6 +174,12 @@ package struct ServerSettings: Sendable, Hashable {
             ("archive_mode", "off"),
             ("synchronous_standby_names", self.synchronousStandbyNames),
         ]
+    }
+
+    /// Whatever the spec says for standbys at rest: while it is replayed nobody can write.
+    private var hurry: [(String, String)] {
+        guard self.hurriesReplay else { return [] }
+        return [("max_standby_streaming_delay", "250ms"), ("max_standby_archive_delay", "250ms")]
     }
 
     /// The standby that no instance can be, because their names end with a number.

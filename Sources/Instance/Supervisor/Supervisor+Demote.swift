@@ -73,6 +73,8 @@ extension Supervisor {
         let start = BootTime.now
         let hurry = start + start.duration(to: deadline) / 2
         var hasHurried = false
+        let sender = self.senderToCandidate(term: term)
+        var impatience = start + Self.sendersPatience
         while true {
             if let control = try await self.volume.controlFile(), control.state == .shutDown {
                 let end = try await self.volume.shutdownEnd(control)
@@ -96,9 +98,19 @@ extension Supervisor {
                 }
                 continue
             }
+            if now >= impatience, let sender {
+                impatience = now + Self.sendersPatience / 4
+                // A sender that waits for room on its way to a receiver that hangs holds the checkpoint up. Whoever is no
+                // candidate gets the rest from the new primary.
+                let hasFound = await self.volume.terminateWalSenders(
+                    postmaster: postmaster.process.pid,
+                    sparing: sender
+                )
+                if hasFound { self.logger.notice("Ending senders of WAL, because the stop takes long") }
+            }
             if now >= hurry, !hasHurried {
                 hasHurried = true
-                // A sender that hangs holds the checkpoint up.
+                // And if it is the candidate's own.
                 await self.volume.terminateWalSenders(postmaster: postmaster.process.pid)
             }
             if now >= deadline {
@@ -113,6 +125,17 @@ extension Supervisor {
         // is not held up.
         self.leftover = postmaster.process
         self.kicks.kick()
+    }
+
+    /// A stop that takes longer than this is suspected to wait for a sender.
+    private static let sendersPatience = Duration.milliseconds(500)
+
+    /// The process that sends WAL to the instance that is to become primary, and must get everything.
+    private func senderToCandidate(term: Int) -> Int32? {
+        guard let status = self.cluster?.status, status.term == Int64(term), let transition = status.transition,
+            transition.from == self.configuration.instance, let to = transition.to
+        else { return nil }
+        return self.replication?.senders[to]
     }
 
     /// Stopped without a last record, so without a word about it: whoever takes the Lease decides as in a failover.
@@ -143,6 +166,37 @@ extension Supervisor {
         await self.watchdog.clear()
         self.upstream = nil
         self.upstreamAddress = nil
+    }
+
+    /// Waits until the successor accepts writes, before PostgreSQL starts again here as a standby of it.
+    ///
+    /// Until then nobody has any use for this standby, and its start would take the processor and the disk from the
+    /// promotion where both run on one machine, and the time of clients that look for the new primary among all.
+    ///
+    /// Not in a turn: whatever else is asked meanwhile must not wait for this.
+    func giveWay() async {
+        let end = BootTime.now + Self.longestGivingWay
+        while self.isBeingSucceeded, !self.isTerminating, !self.hasFinished {
+            let now = BootTime.now
+            guard now < end else { return }
+            await self.kicks.wait(atMost: now.duration(to: end), on: self.eventLoop)
+        }
+    }
+
+    /// A promotion takes a fraction of this; one that takes longer may need this standby.
+    private static let longestGivingWay = Duration.seconds(2)
+
+    /// Whether another instance is on its way to take the place that was given up here.
+    ///
+    /// With synchronous replication and nobody else its first commit waits for this instance: then there is none to lose.
+    private var isBeingSucceeded: Bool {
+        let own = self.configuration.instance
+        guard let demotion = self.disk.demotion, let status = self.cluster?.status, let transition = status.transition,
+            transition.from == own, let to = transition.to, to != own,
+            transition.phase == .demoting || transition.phase == .promoting
+        else { return false }
+        guard status.term <= Int64(demotion.term) || status.primary == to else { return false }
+        return status.synchronous.map { $0.count == 0 } ?? true || status.members.contains { $0 != own && $0 != to }
     }
 
     /// Whether status has gone beyond the term that ended here.

@@ -11,7 +11,7 @@ extension Supervisor {
     /// A primary that failed to come up so many times lets another have the role.
     private static let tries = 3
     /// With less than a WAL segment PostgreSQL cannot go on.
-    private static let leastFree: UInt64 = 16 << 20
+    static let leastFree: UInt64 = 16 << 20
 
     func postmasterEnded(_ exit: ProcessExit) async {
         guard let postmaster = self.postmaster else { return }

@@ -67,6 +67,7 @@ extension Supervisor {
             systemUser: self.systemUser
         )
         settings.synchronous = self.demandedSynchronous
+        settings.hurriesReplay = !asPrimary && self.cluster?.status?.transition?.to == self.configuration.instance
         settings.staysClosedAfterCrash = asPrimary && self.waitsForStandbys
         return settings
     }

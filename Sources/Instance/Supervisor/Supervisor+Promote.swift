@@ -117,8 +117,10 @@ extension Supervisor {
             throw InstanceAPIError(.busy, "PostgreSQL is still starting")
         }
         var hasReplayed = false
+        var left = minimum
         try await self.takeLease(term: term) { lease in
-            try await self.waitForReplay(to: [minimum, lease.shutdownLSN].compactMap { $0 }.max())
+            left = [minimum, lease.shutdownLSN].compactMap { $0 }.max()
+            try await self.waitForReplay(to: left)
             hasReplayed = true
             self.path.mark(.replay)
         }
@@ -127,19 +129,14 @@ extension Supervisor {
             try await self.waitForReplay(to: minimum)
             self.path.mark(.replay)
         }
-        _ = self.note(term: term)
-        self.disk.ownTerm = term
-        try await self.saveState()
-        // The setting of this term, before the first commit can be acknowledged.
-        if self.cluster?.status?.synchronous != nil { try await self.reloadIfChanged() }
-        self.path.mark(.remember)
-        self.isPromoting = true
+        do {
+            try await self.leaveRecovery(postmaster, term: term)
+        } catch {
+            await self.giveUpIfHopeless(term: term, left: left)
+            throw error
+        }
         defer { self.isPromoting = false }
-        self.logger.notice("Promoting", metadata: ["term": "\(term)"])
-        // Whom it followed is over now, however this ends: a standby that comes up again must compare histories first.
-        self.upstream = nil
-        self.upstreamAddress = nil
-        try await self.leaveRecovery(postmaster)
+        self.failedPromotions = 0
         self.path.mark(.recovery)
         let promotedAt = Self.milliseconds
         self.postmaster?.isPrimary = true
@@ -186,13 +183,31 @@ extension Supervisor {
         }
     }
 
+    /// Remembers the term and leaves recovery; ``isPromoting`` is set when that has worked.
+    ///
     /// The promote file and SIGUSR1 are what `pg_promote` does, without a connection slot that might be missing.
-    private func leaveRecovery(_ postmaster: Postmaster) async throws {
+    private func leaveRecovery(_ postmaster: Postmaster, term: Int) async throws {
+        _ = self.note(term: term)
+        self.disk.ownTerm = term
+        try await self.saveState()
+        // The setting of this term, before the first commit can be acknowledged.
+        if self.cluster?.status?.synchronous != nil { try await self.reloadIfChanged() }
+        self.path.mark(.remember)
+        self.isPromoting = true
+        var hasLeft = false
+        defer { self.isPromoting = hasLeft }
+        self.logger.notice("Promoting", metadata: ["term": "\(term)"])
+        // Whom it followed is over now, however this ends: a standby that comes up again must compare histories first.
+        self.upstream = nil
+        self.upstreamAddress = nil
         try await self.volume.touch(self.volume.layout.promoteFile)
         await self.processes.signal(postmaster.process, 10)
         let deadline = BootTime.now + .seconds(60)
         while true {
-            if try await self.volume.controlFile()?.state == .inProduction { return }
+            if try await self.volume.controlFile()?.state == .inProduction {
+                hasLeft = true
+                return
+            }
             guard await !self.processes.hasEnded(postmaster.process) else {
                 throw InstanceAPIError(.postgresFailed, "PostgreSQL ended while it was promoted")
             }
@@ -205,6 +220,48 @@ extension Supervisor {
             await self.eventLoop.sleep(for: .milliseconds(1))
         }
     }
+
+    /// Gives a term back in which this instance cannot become primary, if there is anybody else: as long as it keeps the
+    /// Lease and tries again and again, nobody can write.
+    ///
+    /// Only while PostgreSQL has not left recovery: then nothing has been acknowledged in this term, and what the old
+    /// primary `left` is still all that there is.
+    private func giveUpIfHopeless(term: Int, left: LSN?) async {
+        self.failedPromotions += 1
+        let own = self.configuration.instance
+        let isFull = await self.volume.freeBytes().map { $0 < Self.leastFree } ?? false
+        guard isFull || self.failedPromotions >= Self.promotionTries, self.fence?.term == term,
+            self.cluster?.status?.members.contains(where: { $0 != own }) == true
+        else { return }
+        if let postmaster = self.postmaster {
+            // It may have been asked already.
+            try? await self.stopPostmaster(signal: .immediate)
+            guard await self.processes.hasEnded(postmaster.process) else { return }
+        }
+        await self.volume.killPostgres(postmaster: nil)
+        guard let control = try? await self.volume.controlFile(), control.state != .inProduction else { return }
+        self.logger.error("Giving the role of primary back", metadata: ["term": "\(term)", "disk.full": "\(isFull)"])
+        self.failedPromotions = 0
+        // Before anything is given back: no next life may go on in this term.
+        self.disk.demotion = .init(term: term)
+        self.exit = InstanceStatus.Exit(
+            reason: isFull ? .diskFull : .ended,
+            atMilliseconds: Self.milliseconds,
+            message: "PostgreSQL could not be promoted; the pod's log says why",
+            hasGivenUp: true
+        )
+        do {
+            try await self.saveState()
+        } catch {
+            self.logger.error("Cannot write the demotion down", metadata: ["error": "\(error)"])
+            await self.loseFence()
+            return
+        }
+        await self.giveBackFence(shutdownLSN: left)
+    }
+
+    /// One that fails for another reason than want of room may work the next time.
+    private static let promotionTries = 3
 
     /// Waits a little for replay; what was not even received will not come.
     private func waitForReplay(to minimum: LSN?) async throws {

@@ -12,6 +12,8 @@ extension Supervisor {
     struct ReplicationReport: Hashable {
         var synchronous: InstanceStatus.Synchronous?
         var standbys: [InstanceStatus.Standby] = []
+        /// The processes that send WAL, by whom they send it to.
+        var senders: [String: Int32] = [:]
         var archive: InstanceStatus.Archive?
         var preparedTransactions = 0
         var logicalSenders = 0
@@ -33,7 +35,7 @@ extension Supervisor {
         let row = try await connection.query(Self.replicationQuestion, timeout: .seconds(5)).first
         let rows = try await connection.query(
             """
-            select application_name as name, state, sync_state, flush_lsn, replay_lsn
+            select application_name as name, pid, state, sync_state, flush_lsn, replay_lsn
             from pg_stat_replication where state <> 'backup' order by application_name limit 64
             """,
             timeout: .seconds(5)
@@ -66,6 +68,9 @@ extension Supervisor {
                         replayLSN: row["replay_lsn"].flatMap { LSN($0) }
                     )
                 }
+        }
+        for row in rows {
+            if let name = row["name"], let pid = row.value("pid", as: Int32.self) { report.senders[name] = pid }
         }
         guard self.postmaster?.process == postmaster.process, self.replication != report else { return }
         self.replication = report

@@ -96,6 +96,7 @@ package actor Supervisor {
     /// PostgreSQL ended without being told to.
     var exit: InstanceStatus.Exit?
     var failedStarts = 0
+    var failedPromotions = 0
     /// Set while clients are not let in; see Supervisor+Admission.swift.
     var admission: Admission?
     /// On a primary; see Supervisor+Replication.swift.
@@ -263,16 +264,19 @@ package actor Supervisor {
         var failures = 0
         while !self.hasFinished, !Task.isCancelled {
             if self.isTerminating, await self.continueTermination() { break }
-            await self.fetchReport()
-            await self.arrangeCourting()
-            let action = await self.exclusively { () -> RoleAction in
-                if self.leftover != nil {
+            if self.leftover != nil {
+                await self.exclusively {
                     do {
                         try await self.finishDemotion()
                     } catch {
                         self.logger.error("A demoted PostgreSQL does not end", metadata: ["error": "\(error)"])
                     }
                 }
+                await self.giveWay()
+            }
+            await self.fetchReport()
+            await self.arrangeCourting()
+            let action = await self.exclusively { () -> RoleAction in
                 let action = RoleMachine.decide(self.observe())
                 if action != self.lastAction {
                     self.lastAction = action
@@ -387,6 +391,7 @@ package actor Supervisor {
         }
         if cluster.spec != self.cluster?.spec { self.settingsAreDue = true }
         if cluster.status?.synchronous != self.cluster?.status?.synchronous { self.settingsAreDue = true }
+        if cluster.status?.transition?.to != self.cluster?.status?.transition?.to { self.settingsAreDue = true }
         self.slotsAreDue = true
         self.cluster = cluster
         self.clusterSeenAt = .now

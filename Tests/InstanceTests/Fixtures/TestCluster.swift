@@ -125,7 +125,9 @@ final class TestCluster: @unchecked Sendable {
         members: [String],
         joining: [String] = [],
         initialized: Bool = true,
-        synchronous: [String]? = nil
+        synchronous: [String]? = nil,
+        transition: (to: String, phase: TransitionPhase)? = nil,
+        parameters: [String: String] = [:]
     ) async {
         let all = Array(Set(members + joining)).sorted()
         var status: JSONValue = [
@@ -136,9 +138,16 @@ final class TestCluster: @unchecked Sendable {
             ),
         ]
         if initialized { status["systemIdentifier"] = "1" }
+        if let transition {
+            status["transition"] = [
+                "kind": "Switchover", "from": "db-1", "to": .string(transition.to), "reason": "Requested",
+                "phase": .string(transition.phase.rawValue),
+            ]
+        }
+        let parameters = ["shared_buffers": "16MB", "max_wal_size": "64MB"].merging(parameters) { $1 }
         var spec: JSONValue = [
             "instances": 3, "storage": ["size": "1Gi"],
-            "postgres": ["version": 15, "parameters": ["shared_buffers": "16MB", "max_wal_size": "64MB"]],
+            "postgres": ["version": 15, "parameters": .object(parameters.mapValues { .string($0) })],
             "failover": ["leaseDurationSeconds": .int(Int64(self.leaseSeconds))],
         ]
         if let synchronous {
@@ -312,7 +321,14 @@ final class TestCluster: @unchecked Sendable {
 
     /// As the application, with its password.
     func asApplication(_ instance: String, _ sql: String) async throws -> PostgresRows {
-        let configuration = PostgresConfiguration(
+        try await PostgresConnection.withConnection(self.application(instance), eventLoop: self.eventLoop) {
+            try await $0.query(sql, timeout: .seconds(20))
+        }
+    }
+
+    /// How the application reaches an instance.
+    func application(_ instance: String) -> PostgresConfiguration {
+        PostgresConfiguration(
             host: instance,
             hostaddr: self.address(instance),
             database: "app",
@@ -322,9 +338,6 @@ final class TestCluster: @unchecked Sendable {
             sslRootCertPEMFile: "\(self.directory)/ca.crt",
             connectTimeout: .seconds(5)
         )
-        return try await PostgresConnection.withConnection(configuration, eventLoop: self.eventLoop) {
-            try await $0.query(sql, timeout: .seconds(20))
-        }
     }
 
     private func connected<Result>(
