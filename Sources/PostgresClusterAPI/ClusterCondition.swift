@@ -62,9 +62,11 @@ public struct ConditionType: RawRepresentable, Codable, Hashable, Sendable {
     public static let degraded = ConditionType(rawValue: "Degraded")
     /// Evicting any one pod of the cluster from a leaving node harms no primary.
     public static let readyForEviction = ConditionType(rawValue: "ReadyForEviction")
+    /// Nothing that is open in PostgreSQL would hold up a planned move, should one be asked for.
+    public static let movable = ConditionType(rawValue: "Movable")
 
     /// Every type there is.
-    public static let all: [ConditionType] = [.ready, .progressing, .degraded, .readyForEviction]
+    public static let all: [ConditionType] = [.ready, .progressing, .degraded, .readyForEviction, .movable]
 }
 
 /// Why a condition is as it is: a CamelCase word.

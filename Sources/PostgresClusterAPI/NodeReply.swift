@@ -9,14 +9,23 @@ public struct NodeReply: Codable, Hashable, Sendable {
     public var primaries: Int
     /// Number of those whose move has begun.
     public var moving: Int
+    /// Number of replicas on the node that stay until others stream in their place; nil when nobody has counted them.
+    public var replicas: Int?
     /// Clusters whose primary cannot move now.
     public var blocked: [Blocker]
 
     /// Makes a reply.
-    public init(observedAt: Timestamp, primaries: Int, moving: Int, blocked: [Blocker] = []) {
+    public init(
+        observedAt: Timestamp,
+        primaries: Int,
+        moving: Int,
+        replicas: Int? = nil,
+        blocked: [Blocker] = []
+    ) {
         self.observedAt = observedAt
         self.primaries = primaries
         self.moving = moving
+        self.replicas = replicas
         self.blocked = blocked
     }
 
@@ -39,7 +48,8 @@ public struct NodeReply: Codable, Hashable, Sendable {
 
     /// Whether two replies say the same, whenever it was found: then the node need not be written.
     public func saysTheSame(as other: NodeReply) -> Bool {
-        self.primaries == other.primaries && self.moving == other.moving && self.blocked == other.blocked
+        self.primaries == other.primaries && self.moving == other.moving && self.replicas == other.replicas
+            && self.blocked == other.blocked
     }
 
     /// Reads the annotation's value, nil when it is none of ours.

@@ -75,6 +75,12 @@ struct PreflightTests {
         Case(name: "the archive fails", expected: ["ArchiveFailing": .blocks]) {
             $0.set(.readyForEviction, false, .archiveFailing)
         },
+        Case(name: "something is open in PostgreSQL", expected: ["PreparedTransactions": .blocks]) {
+            $0.set(.movable, false, .preparedTransactions)
+        },
+        Case(name: "a long transaction", expected: ["LongTransaction": .warns]) {
+            $0.set(.movable, false, .longTransaction)
+        },
         Case(name: "the operator is behind", expected: ["NotObserved": .blocks]) { $0.cluster.metadata.generation = 2 },
         Case(name: "a switchover runs", expected: ["Switchover": .warns]) {
             $0.cluster.status?.transition = Transition(

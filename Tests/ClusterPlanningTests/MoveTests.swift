@@ -450,4 +450,44 @@ struct MoveTests {
         facts.calls[.inspect(instance: "orders-1")] = .failed(reason: "too many clients", retryAt: testNow)
         #expect(plan(facts).status.transition?.phase == .preparing)
     }
+
+    // MARK: What would speak against it
+
+    @Test("While nothing has to move, the primary is asked now and then what would be in the way")
+    func inspectsAtRest() {
+        var facts = makeCluster()
+        let inspect = InstanceCall.inspect(instance: "orders-1")
+        facts.calls[inspect] = nil
+        #expect(plan(facts).calls == [inspect])
+        #expect(plan(facts).status.conditions[.movable] == nil, "nothing is known yet")
+        facts.calls[inspect] = .failed(reason: "too many clients", retryAt: testNow)
+        #expect(plan(facts, after: 299).calls.isEmpty)
+        #expect(plan(facts, after: 300).calls == [inspect])
+
+        let failing = Inspection(isArchiving: true, isArchiverFailing: true)
+        facts.calls[inspect] = .answered(.inspected(failing), until: testNow)
+        let found = plan(facts, after: 299)
+        #expect(found.calls.isEmpty && found.wakeAt == testNow.addingTimeInterval(300))
+        #expect(found.status.conditions[.movable]?.status == .false)
+        #expect(found.status.conditions[.movable]?.reason == .archiveFailing)
+        #expect(found.status.conditions.isTrue(.readyForEviction), "nobody asks for a move")
+        #expect(plan(facts, after: 300).calls == [inspect])
+
+        // A new leader has not asked yet: what was said stays.
+        facts.status = found.status
+        facts.calls[inspect] = nil
+        #expect(plan(facts).status.conditions[.movable]?.reason == .archiveFailing)
+        facts.calls[inspect] = .answered(.inspected(Inspection()), until: testNow)
+        #expect(plan(facts).status.conditions.isTrue(.movable))
+    }
+
+    @Test("A long transaction is a warning, and no obstacle", arguments: [(299, true), (300, false), (90_000, false)])
+    func longTransaction(seconds: Int, isMovable: Bool) {
+        var facts = makeCluster()
+        let inspection = Inspection(longestTransactionSeconds: seconds)
+        facts.calls[.inspect(instance: "orders-1")] = .answered(.inspected(inspection), until: .distantFuture)
+        #expect(plan(facts).status.conditions.isTrue(.movable) == isMovable)
+        facts.cordon("node-a")
+        #expect(plan(facts).status.transition != nil)
+    }
 }

@@ -31,6 +31,7 @@ struct ReplacementTests {
         #expect(added.evictions.isEmpty)
         #expect(added.budgets.replicas >= 3, "nobody may evict any of two replicas")
         #expect(added.budgets.replicasUnhealthyPolicy == "AlwaysAllow")
+        #expect(added.keptReplicas == ["orders-3"])
 
         facts.status = added.status
         let begun = plan(facts)
@@ -49,7 +50,7 @@ struct ReplacementTests {
         facts.status = removed.status
         let gone = plan(facts)
         #expect(gone.removals == ["orders-3"])
-        #expect(gone.budgets.replicas == 1)
+        #expect(gone.budgets.replicas == 1 && gone.keptReplicas.isEmpty)
         #expect(gone.decision == nil)
     }
 

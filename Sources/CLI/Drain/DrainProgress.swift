@@ -43,9 +43,15 @@ struct DrainProgress: Sendable, Hashable {
             }
         case .cordoning: "cordoning"
         case .evicting:
-            "evicting: \(self.left.count) \(self.left.count == 1 ? "pod" : "pods") left"
+            "evicting: \(self.left.count) \(self.left.count == 1 ? "pod" : "pods") left" + self.replicas
         case .ended: "ended"
         }
+    }
+
+    private var replicas: String {
+        guard let count = self.reply?.replicas, count > 0 else { return "" }
+        return count == 1
+            ? ", 1 replica stays until another one streams" : ", \(count) replicas stay until others stream"
     }
 
     /// What is in the way, a line for each.

@@ -7,7 +7,7 @@ extension Fleet {
     /// What is taken for granted when the planner is run on objects alone.
     static let assumptions = [
         "every ready replica streams, and is as far behind as the cluster's status says",
-        "nothing open in the primary (prepared transactions, archive, logical receivers) speaks against a stop",
+        "what is open in the primary (prepared transactions, archive, logical receivers) is as the operator saw it last",
         "no other node changes",
     ]
 

@@ -107,10 +107,13 @@ extension MoveForecast {
             .replicaLagging, .replicaNotStreaming, .archiveFailing, .archiveBacklog, .preparedTransactions,
             .logicalSenderBehind, .primaryUnreachable,
         ]
-        guard let condition = facts.status.conditions[.readyForEviction], condition.status == .false,
-            found.contains(condition.reason)
-        else { return nil }
-        return .blocked(condition.reason, message: condition.message)
+        for type in [ConditionType.readyForEviction, .movable] {
+            guard let condition = facts.status.conditions[type], condition.status == .false,
+                found.contains(condition.reason)
+            else { continue }
+            return .blocked(condition.reason, message: condition.message)
+        }
+        return nil
     }
 
     private static func destination(_ plan: ClusterPlan, _ facts: ClusterFacts) -> Destination? {

@@ -16,6 +16,7 @@ enum Remedy {
         case .tooManyMoves: "let it wait"
         case .archiveFailing, .archiveBacklog: "mend the WAL archive"
         case .preparedTransactions: "commit or roll back what pg_prepared_xacts shows"
+        case .longTransaction: "end it (pg_stat_activity shows it), or wait for its end"
         case .logicalSenderBehind: "let the receiver catch up, or drop its slot"
         case .invalidSpec: "mend the spec: the message names the field"
         case .unreadableStatus: "restore the status from a backup, or ask for help before deleting anything"

@@ -21,7 +21,7 @@ struct Preflight: Sendable {
     func findings(on cluster: PostgresCluster) -> [Finding] {
         var reasons: Set<String> = []
         return [
-            self.state(cluster), self.move(cluster), self.hold(cluster), self.redundancy(cluster),
+            self.state(cluster), self.move(cluster), self.open(cluster), self.hold(cluster), self.redundancy(cluster),
             self.budgets(cluster), self.places(cluster),
         ]
         .flatMap(\.self).filter { reasons.insert($0.reason).inserted }
@@ -89,6 +89,14 @@ struct Preflight: Sendable {
             let first = preparation == nil ? "" : "; a replica is brought to a fresh node first"
             return [self.warns(cluster, reason, message + first)]
         }
+    }
+
+    /// What the operator has found in PostgreSQL at its last look.
+    private func open(_ cluster: PostgresCluster) -> [Finding] {
+        guard let movable = cluster.status?.conditions[.movable], movable.status == .false else { return [] }
+        return movable.reason == .longTransaction
+            ? [self.warns(cluster, movable.reason, movable.message)]
+            : [self.blocks(cluster, movable.reason, movable.message)]
     }
 
     private func hold(_ cluster: PostgresCluster) -> [Finding] {

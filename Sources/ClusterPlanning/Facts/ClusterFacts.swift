@@ -137,6 +137,9 @@ public struct PlanningConfiguration: Sendable, Hashable {
     public var maximumTransitions: Int = 50
     /// How many primaries an announced move may bring to one fresh node.
     public var maximumPrimariesPerNode: Int = 50
+    /// How often a primary that may stay is asked what would be in the way of a move; in seconds, infinity for
+    /// never.
+    public var inspectionIntervalSeconds: Double = 300
     /// How many clusters may copy their database at once to replace replicas.
     public var maximumCopies: Int = 20
     /// How long the end of a transition waits for the other instances to follow; in seconds.

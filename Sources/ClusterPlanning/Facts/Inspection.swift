@@ -14,6 +14,8 @@ public struct Inspection: Sendable, Hashable {
     public var preparedTransactions: Int
     /// Names of logical slots whose receiver is so far behind, or so silent, that the stop would wait for it.
     public var hangingSenders: [String]
+    /// How long the oldest transaction of a client has been open, in seconds.
+    public var longestTransactionSeconds: Int
 
     /// Makes an inspection; by default of a primary against whose stop nothing speaks.
     public init(
@@ -21,17 +23,33 @@ public struct Inspection: Sendable, Hashable {
         isArchiverFailing: Bool = false,
         archiveBacklog: Int = 0,
         preparedTransactions: Int = 0,
-        hangingSenders: [String] = []
+        hangingSenders: [String] = [],
+        longestTransactionSeconds: Int = 0
     ) {
         self.isArchiving = isArchiving
         self.isArchiverFailing = isArchiverFailing
         self.archiveBacklog = archiveBacklog
         self.preparedTransactions = preparedTransactions
         self.hangingSenders = hangingSenders
+        self.longestTransactionSeconds = longestTransactionSeconds
     }
 
     /// More segments than this waiting mean that the archive cannot keep up: a stopping primary waits for it.
     static let maximumBacklog = 8
+
+    /// From what age on a transaction is long; the greatest step reached is said, so that it can be written down.
+    private static let longTransactionSteps = [(300, "5 minutes"), (3600, "an hour"), (86_400, "a day")]
+
+    /// A transaction that a stop would end, and somebody might miss; no reason not to stop.
+    var warning: Obstacle? {
+        guard let step = Self.longTransactionSteps.last(where: { $0.0 <= self.longestTransactionSeconds }) else {
+            return nil
+        }
+        return Obstacle(
+            reason: .longTransaction,
+            message: "a transaction has been open for more than \(step.1): a move ends it"
+        )
+    }
 
     /// What speaks against a planned stop, nil when nothing does.
     var obstacle: Obstacle? {

@@ -45,6 +45,8 @@ public struct ClusterPlan: Sendable {
     public var move: MoveSummary = .settled
     /// The replica on a leaving node for which one more instance is made.
     public var replacedInstance: String?
+    /// The replicas on leaving nodes that nobody may evict until others stream in their place.
+    public var keptReplicas: [String] = []
     /// Whether the primary may be stopped together with its node: nobody has to wait for it.
     public var isLetGo = false
 

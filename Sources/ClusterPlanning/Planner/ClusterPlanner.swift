@@ -67,6 +67,7 @@ struct Planning {
             self.planMove()
             self.planMembership()
             self.planSynchronous()
+            self.inspectAtRest()
         }
         self.planBudgets()
         self.planLabels()
@@ -158,6 +159,7 @@ struct Planning {
         let needed = self.facts.spec.isSynchronousRequired ? self.facts.spec.synchronousCount : 0
         self.plan.budgets.replicas = max(0, self.facts.spec.instances - 2, needed)
         if self.keepsReplicas() {
+            self.plan.keptReplicas = self.leavingReplicas.map(\.instance)
             // With one for the primary: the count may be older than the newest replica.
             self.plan.budgets.replicas = max(self.facts.pods.count, self.facts.instances.count)
         }

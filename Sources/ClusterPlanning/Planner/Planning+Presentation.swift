@@ -105,6 +105,7 @@ extension Planning {
             set(.progressing, false, .asDeclared, "nothing is under way")
         }
         self.presentDegraded(set)
+        self.presentMovable(set)
         switch self.plan.move {
         case .settled: set(.readyForEviction, true, .nothingToMove, "no primary is on a node that leaves")
         case .moving: set(.readyForEviction, false, .moving, "the primary moves")

@@ -68,7 +68,8 @@ extension LiveInstanceAccess {
             isArchiverFailing: row.bool("failing") ?? false,
             archiveBacklog: row["backlog"].flatMap { Int($0) } ?? 0,
             preparedTransactions: row["prepared"].flatMap { Int($0) } ?? 0,
-            hangingSenders: (row["senders"] ?? "").split(separator: ",").map(String.init)
+            hangingSenders: (row["senders"] ?? "").split(separator: ",").map(String.init),
+            longestTransactionSeconds: row["longest"].flatMap { Int($0) } ?? 0
         )
     }
 
@@ -83,6 +84,8 @@ extension LiveInstanceAccess {
                     THEN (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')
                     ELSE 0 END AS backlog,
                (SELECT count(*) FROM pg_prepared_xacts) AS prepared,
+               (SELECT coalesce(floor(extract(epoch FROM max(now() - xact_start))), 0)::bigint FROM pg_stat_activity
+                WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) AS longest,
                (SELECT coalesce(string_agg(slot.slot_name, ',' ORDER BY slot.slot_name), '')
                 FROM pg_replication_slots slot JOIN pg_stat_replication sender ON sender.pid = slot.active_pid
                 WHERE slot.slot_type = 'logical'

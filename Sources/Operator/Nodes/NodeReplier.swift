@@ -68,7 +68,8 @@ extension NodeReply {
             switch move.summary {
             case .settled: break
             // Its candidate is to become primary here, or its primary has yet to be gone from here.
-            case .moving: if move.nodes.contains(node) { moving += 1 }
+            case .moving:
+                if [move.primaryNode, move.candidateNode, move.leavingNode].contains(node) { moving += 1 }
             case .blocked(let reason, _):
                 guard isHere, blocked.count < 500 else { break }
                 blocked.append(
@@ -76,6 +77,12 @@ extension NodeReply {
                 )
             }
         }
-        self.init(observedAt: Timestamp(now), primaries: primaries, moving: moving, blocked: blocked)
+        self.init(
+            observedAt: Timestamp(now),
+            primaries: primaries,
+            moving: moving,
+            replicas: moves.values.count { $0.keptReplicaNodes.contains(node) },
+            blocked: blocked
+        )
     }
 }

@@ -39,6 +39,8 @@ final class OperatorState: Sendable {
         /// Where it comes from, until the move is over.
         var leavingNode: String?
         var summary: MoveSummary
+        /// The nodes of replicas that stay until others stream in their place.
+        var keptReplicaNodes: Set<String> = []
         /// Whether an instance joins, and copies the database for it.
         var isCopying = false
         /// Since when it is held up.
@@ -47,6 +49,7 @@ final class OperatorState: Sendable {
         /// The nodes whose replies depend on this.
         var nodes: Set<String> {
             Set([self.primaryNode, self.candidateNode, self.leavingNode].compactMap(\.self))
+                .union(self.keptReplicaNodes)
         }
     }
 

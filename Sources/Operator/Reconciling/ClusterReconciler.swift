@@ -331,6 +331,7 @@ struct ClusterReconciler: Sendable {
             candidateNode: plan.status.transition?.to.flatMap { facts.pods[$0]?.node },
             leavingNode: plan.status.transition.flatMap { facts.pods[$0.from]?.node },
             summary: plan.move,
+            keptReplicaNodes: Set(plan.keptReplicas.compactMap { facts.pods[$0]?.node }),
             isCopying: !plan.status.joining.isEmpty,
             since: condition?.status == .false ? condition?.lastTransitionTime : nil
         )

@@ -67,7 +67,12 @@ final class OperatorModel {
     var failures = 0
     var looks = 0
 
-    static let planner = ClusterPlanner()
+    static let planner: ClusterPlanner = {
+        var configuration = PlanningConfiguration()
+        // What is open in PostgreSQL is not part of the model.
+        configuration.inspectionIntervalSeconds = .infinity
+        return ClusterPlanner(configuration: configuration)
+    }()
     static let ranking = NodeRanking()
 
     init(world: World, name: String, machine: Machine) {
