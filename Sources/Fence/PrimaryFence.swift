@@ -8,12 +8,19 @@
 ///          +------------- neither, for two thirds of the duration: stop -------------+
 package struct PrimaryFence: Sendable, Hashable {
     private struct Hold: Hashable {
-        var startedAt: BootTime
-        var duration: Duration
+        let startedAt: BootTime
+        let duration: Duration
         /// A longer duration counts at once; of a shorter one those who watch may not know yet.
-        var counted: Duration
+        let counted: Duration
+        let until: BootTime
         var isDisturbed = false
-        var until: BootTime { self.startedAt + FenceTiming.stopAfter(self.counted) }
+
+        init(startedAt: BootTime, duration: Duration, counted: Duration) {
+            self.startedAt = startedAt
+            self.duration = duration
+            self.counted = counted
+            self.until = startedAt + FenceTiming.stopAfter(counted)
+        }
     }
 
     package var ledger: PromiseLedger
@@ -63,7 +70,8 @@ package struct PrimaryFence: Sendable, Hashable {
 
     /// Until when writes may be accepted; nil when they never might.
     package var deadline: BootTime? {
-        [self.lease?.until, self.ledger.until].compactMap { $0 }.max()
+        guard let lease = self.lease?.until else { return self.ledger.until }
+        return self.ledger.until.map { max(lease, $0) } ?? lease
     }
 
     package func isHeld(now: BootTime) -> Bool { self.deadline.map { now < $0 } ?? false }

@@ -9,6 +9,12 @@ package struct PrimaryLease: Sendable, Hashable {
     /// Empty when it is free.
     package private(set) var holderIdentity = ""
     package private(set) var holder: LeaseHolder?
+    package private(set) var resourceVersion: String?
+    package private(set) var duration = Duration.seconds(15)
+    /// The end of the shutdown checkpoint of the primary that gave the Lease back.
+    package private(set) var shutdownLSN: LSN?
+    /// The newest term that the Lease knows of: its holder's, or that of the one that gave it back.
+    package private(set) var term = 0
 
     package init(document: JSONValue) {
         self.document = document
@@ -17,10 +23,19 @@ package struct PrimaryLease: Sendable, Hashable {
 
     // Looked at far more often than changed.
     private mutating func read() {
-        let identity = self.document[path: ["spec", "holderIdentity"]]?.stringValue ?? ""
-        guard identity != self.holderIdentity else { return }
-        self.holderIdentity = identity
-        self.holder = LeaseHolder(identity)
+        let metadata = self.document["metadata"]
+        let spec = self.document["spec"]
+        let annotations = metadata?["annotations"]
+        let identity = spec?["holderIdentity"]?.stringValue ?? ""
+        if identity != self.holderIdentity {
+            self.holderIdentity = identity
+            self.holder = LeaseHolder(identity)
+        }
+        self.resourceVersion = metadata?["resourceVersion"]?.stringValue
+        self.duration = .seconds(max(1, spec?["leaseDurationSeconds"]?.intValue ?? 15))
+        self.shutdownLSN = annotations?[Annotations.shutdownLSN]?.stringValue.flatMap { LSN($0) }
+        let givenBack = annotations?[Annotations.shutdownTerm]?.stringValue.flatMap { Int($0) }
+        self.term = max(self.holder?.term ?? 0, givenBack ?? 0)
     }
 
     /// A Lease that does not exist yet.
@@ -36,26 +51,12 @@ package struct PrimaryLease: Sendable, Hashable {
         self.read()
     }
 
-    package var resourceVersion: String? { self.document[path: ["metadata", "resourceVersion"]]?.stringValue }
-
-    package var duration: Duration {
-        .seconds(max(1, self.document[path: ["spec", "leaseDurationSeconds"]]?.intValue ?? 15))
-    }
-
     package func annotation(_ key: String) -> String? {
         self.document[path: ["metadata", "annotations", key]]?.stringValue
     }
 
     package mutating func annotate(_ key: String, _ value: String?) {
         self.document[path: ["metadata", "annotations", key]] = value.map { .string($0) }
-    }
-
-    /// The end of the shutdown checkpoint of the primary that gave the Lease back.
-    package var shutdownLSN: LSN? { self.annotation(Annotations.shutdownLSN).flatMap { LSN($0) } }
-
-    /// The newest term that the Lease knows of: its holder's, or that of the one that gave it back.
-    package var term: Int {
-        max(self.holder?.term ?? 0, self.annotation(Annotations.shutdownTerm).flatMap { Int($0) } ?? 0)
     }
 
     package mutating func hold(by holder: LeaseHolder, duration: Duration, now: String) {

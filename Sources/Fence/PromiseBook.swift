@@ -169,9 +169,9 @@ package struct PromiseBook: Sendable, Hashable {
 
     /// Until when this instance may not be promoted; nil when nothing holds it back.
     package func expiry(now: BootTime) -> BootTime? {
-        let all = self.entries.values.map { $0.until } + (self.assumption.map { [$0.until] } ?? [])
-        guard let last = all.max(), last > now else { return nil }
-        return last
+        var last = self.assumption?.until ?? BootTime(nanoseconds: 0)
+        for entry in self.entries.values { last = max(last, entry.until) }
+        return last > now ? last : nil
     }
 
     /// The newest term to whose primary something is promised now.

@@ -38,17 +38,31 @@ package struct PromiseLedger: Sendable, Hashable {
     }
 
     private struct Promise: Hashable {
-        var ask: Ask
-        var grantor: String
-        var until: BootTime { self.ask.sentAt + FenceTiming.stopAfter(self.ask.duration) }
+        let ask: Ask
+        let grantor: String
+        let until: BootTime
+
+        init(ask: Ask, grantor: String) {
+            self.ask = ask
+            self.grantor = grantor
+            self.until = ask.sentAt + FenceTiming.stopAfter(ask.duration)
+        }
     }
 
     package let instance: String
     package let term: Int
     /// Those whose promises count, and who are reported as acknowledged.
-    package private(set) var membership: Membership
+    package private(set) var membership: Membership {
+        didSet { self.count() }
+    }
     /// As status says it now.
-    private var wanted: Membership
+    private var wanted: Membership {
+        didSet { self.count() }
+    }
+    /// Whose promises count.
+    package private(set) var needed: Set<String> = []
+    /// Those and the ones that status names beside them, in order.
+    private var asked: [String] = []
     private var promises: [String: Promise] = [:]
     private var sent: [String: Ask] = [:]
     /// Grows over all terms of one life of the instance.
@@ -67,12 +81,14 @@ package struct PromiseLedger: Sendable, Hashable {
         // Asks of the term before are given back together with the new ones.
         self.sent = previous?.sent ?? [:]
         for peer in self.sent.keys { self.sent[peer]?.sentAt = BootTime(nanoseconds: 0) }
+        self.count()
     }
 
-    /// Whose promises count.
-    package var needed: Set<String> { self.membership.others(than: self.instance) }
-
-    private var asked: Set<String> { self.needed.union(self.wanted.others(than: self.instance)) }
+    // Looked at far more often than changed.
+    private mutating func count() {
+        self.needed = self.membership.others(than: self.instance)
+        self.asked = self.needed.union(self.wanted.others(than: self.instance)).sorted()
+    }
 
     // MARK: Members
 
@@ -81,10 +97,13 @@ package struct PromiseLedger: Sendable, Hashable {
     /// One that has left is no longer needed at once: it was dropped from status before anything else, so it cannot
     /// have been promoted. One that is new counts only when it is acknowledged, and it cannot be promoted before.
     package mutating func read(_ membership: Membership) {
+        guard membership != self.wanted || membership != self.membership else { return }
         self.wanted = membership
         let all = Set(membership.members + membership.joining)
-        self.membership.members.removeAll { !all.contains($0) }
-        self.membership.joining.removeAll { !all.contains($0) }
+        self.membership = Membership(
+            members: self.membership.members.filter { all.contains($0) },
+            joining: self.membership.joining.filter { all.contains($0) }
+        )
     }
 
     /// What may be acknowledged now: the fence holds with the new ones counted in.
@@ -108,7 +127,7 @@ package struct PromiseLedger: Sendable, Hashable {
     /// The asks that are due: one to each instance every fifth of the duration.
     package mutating func dueAsks(duration: Duration, now: BootTime) -> [Ask] {
         var due: [Ask] = []
-        for peer in self.asked.sorted() {
+        for peer in self.asked {
             if let last = self.sent[peer], last.sentAt + FenceTiming.askEvery(duration) > now,
                 last.duration == duration
             {
@@ -144,10 +163,9 @@ package struct PromiseLedger: Sendable, Hashable {
     /// Until when promises alone carry the primary; nil when one that is needed was never given, or nobody is there
     /// to give any.
     package var until: BootTime? {
-        let needed = self.needed
-        guard !needed.isEmpty else { return nil }
+        guard !self.needed.isEmpty else { return nil }
         var earliest: BootTime?
-        for peer in needed {
+        for peer in self.needed {
             guard let promise = self.promises[peer] else { return nil }
             earliest = min(earliest ?? promise.until, promise.until)
         }
@@ -156,7 +174,7 @@ package struct PromiseLedger: Sendable, Hashable {
 
     /// Those that were asked and whose promise is missing or has run out.
     package func missing(now: BootTime) -> [String] {
-        self.asked.filter { self.promises[$0].map { $0.until <= now } ?? true }.sorted()
+        self.asked.filter { self.promises[$0].map { $0.until <= now } ?? true }
     }
 
     /// When the Lease is needed, because a promise has not been renewed for a third of its duration; in the past when

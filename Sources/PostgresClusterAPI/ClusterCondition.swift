@@ -183,23 +183,28 @@ extension [ClusterCondition] {
         reason: ConditionReason,
         message: String,
         observedGeneration: Int64?,
-        now: Timestamp
+        now: @autoclosure () -> Timestamp
     ) {
-        var condition = ClusterCondition(
-            type: type,
-            status: status,
-            reason: reason,
-            message: SchemaLimits.cut(message),
-            lastTransitionTime: now,
-            observedGeneration: observedGeneration
-        )
+        let message = SchemaLimits.cut(message)
         guard let index = self.firstIndex(where: { $0.type == type }) else {
-            self.append(condition)
+            self.append(
+                ClusterCondition(
+                    type: type,
+                    status: status,
+                    reason: reason,
+                    message: message,
+                    lastTransitionTime: now(),
+                    observedGeneration: observedGeneration
+                )
+            )
             return
         }
-        if self[index].status == status {
-            condition.lastTransitionTime = self[index].lastTransitionTime
+        if self[index].status != status {
+            self[index].status = status
+            self[index].lastTransitionTime = now()
         }
-        self[index] = condition
+        self[index].reason = reason
+        self[index].message = message
+        self[index].observedGeneration = observedGeneration
     }
 }

@@ -75,7 +75,7 @@ public enum SchemaLimits {
 
     /// Cuts a text that is too long for a message.
     public static func cut(_ text: String) -> String {
-        if text.unicodeScalars.count <= Self.message { return text }
+        if text.utf8.count <= Self.message || text.unicodeScalars.count <= Self.message { return text }
         return String(String.UnicodeScalarView(text.unicodeScalars.prefix(Self.message - 3))) + "..."
     }
 }

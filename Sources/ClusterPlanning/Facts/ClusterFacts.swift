@@ -65,6 +65,8 @@ public struct ClusterFacts: Sendable {
     public var requestedFailover: RequestedFailover?
     /// The planned move that a person asks for.
     public var requestedSwitchover: RequestedSwitchover?
+    /// ``isPrimaryServing``, found once for a whole plan.
+    private var knownServing: Bool?
 
     /// Makes facts about a cluster of which nothing is known but its object.
     public init(namespace: String, name: String, spec: ResolvedSpec, status: PostgresClusterStatus) {
@@ -74,6 +76,12 @@ public struct ClusterFacts: Sendable {
         self.problems = []
         self.status = status
         self.hold = spec.hold
+    }
+
+    /// Finds out once what is asked many times; nothing may be changed afterwards.
+    mutating func settle() {
+        self.knownServing = nil
+        self.knownServing = self.isPrimaryServing
     }
 
     /// The cluster's names.
@@ -107,6 +115,7 @@ public struct ClusterFacts: Sendable {
 
     /// Whether the instance that should be primary says that it is.
     public var isPrimaryServing: Bool {
+        if let known = self.knownServing { return known }
         guard let primary = self.status.primary, let report = self.report(of: primary) else { return false }
         return report.role == .primary && report.term == self.status.term
     }

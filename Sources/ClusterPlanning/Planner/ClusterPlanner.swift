@@ -40,6 +40,8 @@ struct Planning {
     var hasUselessExtraInstance = false
 
     init(facts: ClusterFacts, configuration: PlanningConfiguration, now: Date) {
+        var facts = facts
+        facts.settle()
         self.facts = facts
         self.configuration = configuration
         self.now = now

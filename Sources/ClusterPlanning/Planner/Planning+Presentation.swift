@@ -12,7 +12,8 @@ extension Planning {
         status.selector = Labels.instancesSelector(cluster: self.facts.name)
         status.replicas = self.facts.pods.count
         status.primaryNode = self.facts.primaryPod?.node
-        status.instances = self.facts.instances.map { self.summary(of: $0) }
+        let standbys = self.standbysOfPrimary
+        status.instances = self.facts.instances.map { self.summary(of: $0, standbys: standbys) }
         status.readyInstances = self.facts.instances.count { self.facts.pods[$0]?.isReady == true }
         if self.facts.isPrimaryServing, let primary = self.status.primary, let report = self.facts.report(of: primary),
             report.appliedSynchronous != nil
@@ -25,7 +26,11 @@ extension Planning {
         self.plan.status = status
     }
 
-    private func summary(of instance: String) -> PostgresClusterStatus.InstanceSummary {
+    private func summary(
+        of instance: String,
+        standbys: [String: InstanceFacts.Standby]?
+    ) -> PostgresClusterStatus.InstanceSummary {
+        let standby = standbys?[instance]
         let pod = self.facts.pods[instance]
         let report = self.facts.report(of: instance)
         let before = self.status.instance(named: instance)
@@ -46,28 +51,23 @@ extension Planning {
             zone: self.facts.zone(ofNode: pod?.node),
             role: pod == nil ? nil : role,
             timeline: report?.timeline ?? (isSame ? before?.timeline : nil),
-            syncState: self.syncState(of: instance)
+            syncState: standby?.syncState
                 ?? (isSame && !self.facts.isPrimaryServing ? before?.syncState : nil),
-            lagBytes: self.lagBytes(of: instance)
+            lagBytes: standby?.lagBytes
                 ?? (isSame && !self.facts.isPrimaryServing ? before?.lagBytes : nil),
             ready: pod?.isReady ?? false
         )
     }
 
-    private func lagBytes(of instance: String) -> Int64? {
-        guard self.facts.isPrimaryServing, let primary = self.status.primary else { return nil }
-        return self.facts.report(of: primary)?.standbys?[instance]?.lagBytes
-    }
-
     /// What the primary's `pg_stat_replication` says.
-    private func syncState(of instance: String) -> String? {
+    private var standbysOfPrimary: [String: InstanceFacts.Standby]? {
         guard self.facts.isPrimaryServing, let primary = self.status.primary else { return nil }
-        return self.facts.report(of: primary)?.standbys?[instance]?.syncState
+        return self.facts.report(of: primary)?.standbys
     }
 
     private mutating func presentConditions(in status: inout PostgresClusterStatus) {
         let generation = self.facts.generation
-        let stamp = Timestamp(self.now)
+        let now = self.now
         func set(_ type: ConditionType, _ value: Bool, _ reason: ConditionReason, _ message: String) {
             status.conditions.set(
                 type,
@@ -75,7 +75,7 @@ extension Planning {
                 reason: reason,
                 message: message,
                 observedGeneration: generation,
-                now: stamp
+                now: Timestamp(now)
             )
         }
         let isServing = self.facts.primaryPod.map { $0.isReady && $0.role == .master } ?? false

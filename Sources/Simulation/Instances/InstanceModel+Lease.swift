@@ -177,8 +177,7 @@ extension InstanceModel {
         _ work: @escaping (APIServer) -> Result<Value, APIServer.Failure>,
         then: @escaping (Result<Value, APIServer.Failure>) -> Void
     ) {
-        self.world.request(from: self.machine.endpoint, work) { [weak self] answer in
-            guard let self, self.isAlive else { return }
+        self.world.request(from: self.machine.endpoint, work) { answer in
             self.run { then(answer) }
         }
     }

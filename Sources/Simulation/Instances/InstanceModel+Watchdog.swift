@@ -17,8 +17,8 @@ extension InstanceModel {
         guard self.hasWatchdog, !self.isWatching else { return }
         self.isWatching = true
         let delay = self.machine.clock.delay(until: deadline, now: self.world.now)
-        self.world.after(delay) { [weak self] in
-            guard let self, self.isAlive else { return }
+        self.world.after(delay) {
+            guard self.isAlive else { return }
             self.isWatching = false
             self.machine.run { self.watchdogLooks() }
         }

@@ -89,8 +89,8 @@ extension World {
             self.note(process.instance, "process \(process.nonce) is told to stop")
             process.receive { $0.terminate(gracePeriod: gracePeriod) }
         }
-        self.after(gracePeriod) { [weak process] in
-            guard let process, process.isAlive else { return }
+        self.after(gracePeriod) {
+            guard process.isAlive else { return }
             process.machine.run { self.kill(process) }
         }
     }
@@ -105,6 +105,9 @@ extension World {
             self.endPostgres(postmaster)
         }
         process.watcher?.isEnded = true
+        process.watcher = nil
+        process.turns = []
+        process.frozenWork = []
         if process.volume.user === process { process.volume.user = nil }
         self.endedAt[process.podUID] = self.now
         self.processes.removeAll { $0 === process }

@@ -112,12 +112,12 @@ extension OperatorModel {
         var facts = ClusterFacts(namespace: "ns", name: "pg", spec: spec, status: self.status)
         facts.generation = 1
         facts.requestedFailover = self.cluster?.failoverTo.flatMap { RequestedFailover($0) }
-        facts.pods = self.pods.mapValues(\.facts)
-        facts.volumes = self.claims.mapValues(\.facts)
+        facts.pods = self.podFacts
+        facts.volumes = self.volumeFacts
         facts.primaryBudget = self.budgets[.master]?.facts
         facts.replicasBudget = self.budgets[.replica]?.facts
         facts.lease = self.leaseFacts
-        facts.nodes = self.nodes.mapValues(\.facts)
+        facts.nodes = self.nodeFacts
         if self.assessments == nil {
             self.assessments = Self.ranking.assess(self.nodes.values.map(\.facts), now: now)
         }

@@ -43,12 +43,16 @@ final class OperatorModel {
     var lease: PrimaryLease?
     var leaseVersion = 0
     var leaseSince = BootTime(nanoseconds: 0)
-    var pods: [String: PodObject] = [:]
+    var pods: [String: PodObject] = [:] { didSet { self.knownPodFacts = nil } }
     var goneVersions: [String: Int] = [:]
-    var claims: [String: ClaimObject] = [:]
+    var claims: [String: ClaimObject] = [:] { didSet { self.knownVolumeFacts = nil } }
     var budgets: [PodRole: BudgetObject] = [:]
-    var nodes: [String: NodeObject] = [:]
+    var nodes: [String: NodeObject] = [:] { didSet { self.knownNodeFacts = nil } }
     var assessments: [String: NodeAssessment]?
+    // The same for the planner, until something changes.
+    private var knownPodFacts: [String: PodFacts]?
+    private var knownVolumeFacts: [String: VolumeFacts]?
+    private var knownNodeFacts: [String: NodeFacts]?
 
     // What is lost with the process.
     var reports: [String: InstanceFacts] = [:]
@@ -81,23 +85,26 @@ final class OperatorModel {
         self.machine = machine
     }
 
+    /// Lets go of what holds on to it.
     func forget() {
         self.watcher = nil
     }
 
     /// Does something in this life, later when the machine is suspended.
     func run(_ action: @escaping () -> Void) {
+        guard self.isAlive else { return }
+        guard !self.machine.isRunning else { return action() }
         let life = self.life
-        self.machine.run { [weak self] in
-            guard let self, self.isAlive, self.life == life else { return }
+        self.machine.run {
+            guard self.isAlive, self.life == life else { return }
             action()
         }
     }
 
     func after(_ delay: Int, _ action: @escaping () -> Void) {
         let life = self.life
-        self.world.after(delay) { [weak self] in
-            guard let self, self.isAlive, self.life == life else { return }
+        self.world.after(delay) {
+            guard self.isAlive, self.life == life else { return }
             self.run(action)
         }
     }
@@ -121,9 +128,9 @@ final class OperatorModel {
         let watcher = Watcher(
             endpoint: self.endpoint,
             isInstance: false,
-            run: { [weak self] action in self?.run(action) },
-            changed: { [weak self] in self?.saw($0) },
-            listed: { [weak self] in self?.saw($0) }
+            run: { self.run($0) },
+            changed: { self.saw($0) },
+            listed: { self.saw($0) }
         )
         self.watcher = watcher
         self.world.watch(watcher)
@@ -244,6 +251,29 @@ final class OperatorModel {
         return true
     }
 
+    // MARK: Facts
+
+    var podFacts: [String: PodFacts] {
+        if let known = self.knownPodFacts { return known }
+        let facts = self.pods.mapValues(\.facts)
+        self.knownPodFacts = facts
+        return facts
+    }
+
+    var volumeFacts: [String: VolumeFacts] {
+        if let known = self.knownVolumeFacts { return known }
+        let facts = self.claims.mapValues(\.facts)
+        self.knownVolumeFacts = facts
+        return facts
+    }
+
+    var nodeFacts: [String: NodeFacts] {
+        if let known = self.knownNodeFacts { return known }
+        let facts = self.nodes.mapValues(\.facts)
+        self.knownNodeFacts = facts
+        return facts
+    }
+
     // MARK: Listening to instances
 
     /// Ends streams that have been silent for long.
@@ -258,6 +288,11 @@ final class OperatorModel {
     }
 
     func openStreams(_ watched: Set<String>) {
+        let pods = self.podFacts
+        let isUnchanged =
+            self.streams.allSatisfy { watched.contains($0.key) && pods[$0.key]?.uid == $0.value.podUID }
+            && watched.allSatisfy { self.streams[$0] != nil || pods[$0]?.address == nil }
+        if isUnchanged, self.streams.allSatisfy({ pods[$0.key]?.address != nil }) { return }
         var wanted: [String: PodObject] = [:]
         for instance in watched {
             if let pod = self.pods[instance], pod.address != nil { wanted[instance] = pod }

@@ -132,7 +132,7 @@ final class Volume {
     var isFull = false
     /// Who acknowledges commits, as the settings on disk have it.
     var synchronous = SynchronousSetting.none
-    weak var user: InstanceModel?
+    var user: InstanceModel?
 
     init(instance: String, uid: String) {
         self.instance = instance

@@ -22,7 +22,7 @@ extension World {
             // Redo begins at the restart point; connections are let in somewhere on the way.
             process.volume.data?.replayed = self.random.chance(0.5) ? data.end : min(data.restartPoint, data.end)
         }
-        self.after(self.random.between(20, 400) * Self.millisecond) { [weak process] in
+        self.after(self.random.between(20, 400) * Self.millisecond) {
             postmaster.machine.run {
                 guard postmaster.isAlive else { return }
                 postmaster.accepts = true
@@ -32,7 +32,7 @@ extension World {
                     self.replay(postmaster)
                     self.connectStandby(postmaster)
                 }
-                process?.postgresCameUp(postmaster)
+                process.postgresCameUp(postmaster)
             }
         }
         return postmaster
@@ -267,8 +267,8 @@ extension World {
         self.history.promotions += 1
         self.note(postmaster.instance, "is primary of term \(term), timeline \(timeline) from \(data.end - 100)")
         self.beginAccepting(postmaster)
-        self.after(self.random.between(200, 3000) * Self.millisecond) { [weak postmaster] in
-            guard let postmaster, postmaster.isAlive else { return }
+        self.after(self.random.between(200, 3000) * Self.millisecond) {
+            guard postmaster.isAlive else { return }
             postmaster.volume.data?.checkpointTimeline = timeline
         }
     }

@@ -55,6 +55,9 @@ final class Machine {
         self.clock = clock
     }
 
+    /// Whether what is to be done on it can be done now.
+    var isRunning: Bool { self.isAlive && !self.isSuspended }
+
     /// Does something on this machine, later if it is suspended, never if it is dead.
     func run(_ action: @escaping () -> Void) {
         guard self.isAlive else { return }
