@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Foundation
 internal import Simulation
 
 /// Runs the rules of Drover against a simulated world, seed after seed.
@@ -28,7 +29,7 @@ struct SimulateCommand: AsyncParsableCommand {
     @Flag(help: "With --seed: print everything that happens.")
     var trace = false
 
-    @Flag(help: "Go on after a broken rule, and print no traces.")
+    @Flag(help: "Go on after a broken rule, list them at the end, and print no traces.")
     var keepGoing = false
 
     @Flag(help: "Somebody decides at random who is primary: does the fence hold?")
@@ -59,13 +60,15 @@ struct SimulateCommand: AsyncParsableCommand {
         if let seed = self.seed {
             let simulation = Simulation(seed: seed, mutation: mutation, isMad: self.mad)
             let outcome = self.trace ? simulation.run { print($0) } : simulation.run()
-            if let violation = outcome.violation { print("seed \(seed), step \(outcome.steps): \(violation)") }
-            try self.conclude(seeds: 1, steps: outcome.steps, violations: outcome.violation == nil ? 0 : 1)
+            var tally = Tally(first: seed)
+            for finding in tally.add([outcome]) { print(finding) }
+            try self.conclude(tally, from: seed)
             return
         }
         var tally = try self.progress.map { try Tally(file: $0, first: self.from) } ?? Tally(first: self.from)
         let end = self.from + self.seeds
-        while tally.next < end {
+        var lastSaid = ContinuousClock.now
+        while tally.next < end, self.keepGoing || tally.findings.isEmpty {
             let outcomes = await Batch(
                 first: tally.next,
                 end: end,
@@ -74,22 +77,30 @@ struct SimulateCommand: AsyncParsableCommand {
                 isMad: self.mad
             )
             .run()
-            for outcome in outcomes.sorted(by: { $0.seed < $1.seed }) { self.report(outcome, mutation) }
-            tally.add(outcomes)
+            let new = tally.add(outcomes)
             if let progress { try tally.write(to: progress) }
-            if tally.violations > 0, !self.keepGoing { break }
+            if self.keepGoing { for finding in new { self.say("\(finding)") } }
+            if lastSaid.duration(to: .now) > .seconds(60) {
+                lastSaid = .now
+                self.say("\(tally.next - self.from) of \(self.seeds) seeds, \(tally.findings.count) violations")
+            }
         }
-        try self.conclude(seeds: tally.next - self.from, steps: tally.steps, violations: tally.violations)
+        for finding in tally.findings {
+            if !self.keepGoing {
+                _ = Simulation(seed: finding.seed, mutation: mutation, isMad: self.mad).run { print($0) }
+            }
+            print(finding)
+        }
+        try self.conclude(tally, from: self.from)
     }
 
-    private func report(_ outcome: Simulation.Outcome, _ mutation: Mutation?) {
-        guard let violation = outcome.violation else { return }
-        if !self.keepGoing { _ = Simulation(seed: outcome.seed, mutation: mutation, isMad: self.mad).run { print($0) } }
-        print("seed \(outcome.seed), step \(outcome.steps): \(violation)")
+    /// Tells at once how far a long run is, beside the result.
+    private func say(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
     }
 
-    private func conclude(seeds: UInt64, steps: Int, violations: Int) throws {
-        print("\(seeds) seeds, \(steps) steps, \(violations) violations")
-        if violations > 0 { throw ExitCode(1) }
+    private func conclude(_ tally: Tally, from first: UInt64) throws {
+        print("\(tally.next - first) seeds, \(tally.steps) steps, \(tally.findings.count) violations")
+        if !tally.findings.isEmpty { throw ExitCode(1) }
     }
 }

@@ -4,11 +4,21 @@ internal import Simulation
 
 /// How far a run is.
 struct Tally: Codable {
+    /// A run in which a rule was broken.
+    struct Finding: Codable, CustomStringConvertible {
+        var seed: UInt64
+        var step: Int
+        var violation: String
+
+        var description: String { "seed \(self.seed), step \(self.step): \(self.violation)" }
+    }
+
     private var first: UInt64
     /// The first seed that has not been run.
     private(set) var next: UInt64
     private(set) var steps = 0
-    private(set) var violations = 0
+    /// By seed.
+    private(set) var findings: [Finding] = []
 
     init(first: UInt64) {
         self.first = first
@@ -28,10 +38,17 @@ struct Tally: Codable {
         }
     }
 
-    mutating func add(_ outcomes: [Simulation.Outcome]) {
+    /// Counts the next seeds in.
+    /// - Returns: what was found among them.
+    mutating func add(_ outcomes: [Simulation.Outcome]) -> [Finding] {
         self.next += UInt64(outcomes.count)
         self.steps += outcomes.reduce(0) { $0 + $1.steps }
-        self.violations += outcomes.count { $0.violation != nil }
+        let new = outcomes.sorted { $0.seed < $1.seed }
+            .compactMap { outcome in
+                outcome.violation.map { Finding(seed: outcome.seed, step: outcome.steps, violation: $0) }
+            }
+        self.findings += new
+        return new
     }
 
     func write(to file: String) throws {
