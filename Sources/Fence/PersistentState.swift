@@ -40,6 +40,9 @@ package struct PersistentState: Sendable, Hashable, Codable {
     package var demotion: Demotion?
     /// Every change of timeline in the history of this data directory, own and followed, oldest first.
     package var promotions: [Promotion] = []
+    /// The timeline on which this instance was when it set out to be promoted, until it has taken note of how that went:
+    /// a newer one may be its own, whatever ``promotions`` says of that number.
+    package private(set) var promotingFrom: UInt32?
     /// Whether the data directory is complete: made by a finished bootstrap or a finished clone.
     package var isBootstrapped: Bool = false
     /// The system identifier of the data directory, once it is complete.
@@ -66,6 +69,41 @@ package struct PersistentState: Sendable, Hashable, Codable {
     package func mayGoOn(in term: Int) -> Bool {
         self.isBootstrapped && self.ownTerm == term && !self.isDemoted(in: term)
             && (self.promotions.contains { $0.term == term })
+    }
+
+    /// It sets out to be promoted in a term, from the timeline it is on; on disk before PostgreSQL hears of it.
+    package mutating func willPromote(term: Int, from timeline: UInt32) {
+        self.promotions = self.certainPromotions
+        self.ownTerm = term
+        self.promotingFrom = timeline
+    }
+
+    /// It was promoted in a term, and this is its history now.
+    ///
+    /// What it took note of and never got anything of is no part of that: it followed somebody who was gone before the
+    /// first byte came, and its own timeline may have the same number.
+    package mutating func promoted(term: Int, history: TimelineHistory, switchLSN: UInt64) {
+        self.promotions.removeAll { entry in !history.ancestors.contains { $0.timeline == entry.timeline } }
+        self.promotions.append(Promotion(term: term, timeline: history.timeline, switchLSN: switchLSN))
+        self.promotingFrom = nil
+    }
+
+    /// Its history is a prefix of the one of a primary with these promotions.
+    package mutating func follows(_ promotions: [Promotion]) {
+        self.promotions = promotions
+        self.promotingFrom = nil
+    }
+
+    /// Whether ``follows(_:)`` would change anything.
+    package func isFollowing(_ promotions: [Promotion]) -> Bool {
+        self.promotingFrom == nil && self.promotions == promotions
+    }
+
+    /// The promotions that made the timelines of the data directory, without those whose number it may have given out
+    /// itself.
+    package var certainPromotions: [Promotion] {
+        guard let from = self.promotingFrom else { return self.promotions }
+        return self.promotions.filter { $0.timeline <= from }
     }
 
     /// The longest duration of promises and Lease that may still count.

@@ -65,6 +65,8 @@ package struct RoleFacts: Sendable, Hashable {
     package var hasPromised: Bool
     /// It has only just started: the API's or the peers' word will come before PostgreSQL would be up.
     package var isNew: Bool
+    /// The others were asked, since it has the Lease, whether they know a newer term.
+    package var hasAsked: Bool
     package var postmaster: Postmaster
     package var upstream: Upstream?
 
@@ -76,6 +78,7 @@ package struct RoleFacts: Sendable, Hashable {
         promisedTerm: Int? = nil,
         hasPromised: Bool = false,
         isNew: Bool = false,
+        hasAsked: Bool = true,
         postmaster: Postmaster,
         upstream: Upstream? = nil
     ) {
@@ -86,6 +89,7 @@ package struct RoleFacts: Sendable, Hashable {
         self.promisedTerm = promisedTerm
         self.hasPromised = hasPromised
         self.isNew = isNew
+        self.hasAsked = hasAsked
         self.postmaster = postmaster
         self.upstream = upstream
     }
@@ -98,6 +102,8 @@ package enum RoleAction: Sendable, Hashable {
     /// Write the term to disk before acting on it.
     case noteTerm(Int)
     case takeLease(term: Int)
+    /// Ask the others whether they know a newer term than this instance and the status do.
+    case askOthers
     /// Make a new database system (with the Lease held).
     case initialize(term: Int)
     case clone(from: String)

@@ -4,6 +4,26 @@
 /// with that term, or goes on in it with the promises of all others. Anything that is missing, older than what the disk remembers, or contradictory makes a standby.
 package enum RoleMachine {
     package static func decide(_ facts: RoleFacts) -> RoleAction {
+        let action = self.step(facts)
+        switch action {
+        case .startPrimary(let term), .promote(let term):
+            return self.isUnsure(facts, term) ? .askOthers : action
+        case .wait, .noteTerm, .takeLease, .askOthers, .initialize, .clone, .startStandby, .adopt, .verifyAndFollow,
+            .fence:
+            return action
+        }
+    }
+
+    /// Whether an instance goes on in a term of its own on nothing but the word of the API server.
+    ///
+    /// One that was restored from a backup may say what was true before the last failover, and give away the Lease as
+    /// it was then. Promises are the word of all others, and in a term that has never had a primary there is nothing to
+    /// go on with.
+    private static func isUnsure(_ facts: RoleFacts, _ term: Int) -> Bool {
+        !facts.hasAsked && facts.promisedTerm != term && facts.disk.mayGoOn(in: term)
+    }
+
+    private static func step(_ facts: RoleFacts) -> RoleAction {
         if facts.postmaster == .primary {
             return self.decideForPrimary(facts)
         }

@@ -314,6 +314,28 @@ struct FailoverTests {
         #expect(plan(facts).status.primary == "orders-2")
     }
 
+    @Test("One that has never joined gives its place to a lost primary that finds no other and is needed")
+    func makesRoom() {
+        var facts = self.comparing()
+        facts.status.joining = ["orders-4"]
+        facts.status.lastInstanceNumber = 4
+        facts.status.transition?.lastKnownLSN = LSN(rawValue: 1000 + (1 << 20) + 1)
+        facts.pods["orders-1"]?.node = nil
+        facts.pods["orders-1"]?.isUnschedulable = true
+        facts.volumes["orders-4"] = VolumeFacts(instance: "orders-4", uid: "pvc-4")
+        facts.pods["orders-4"] = PodFacts(instance: "orders-4", uid: "uid-4", node: "node-a")
+        facts.calls[.standstill(instance: "orders-2", term: 4)] = Self.standing(1000)
+        #expect(plan(facts).decision == nil, "the other replica may have it all")
+        facts.calls[.standstill(instance: "orders-3", term: 4)] = Self.standing(900)
+        let result = plan(facts)
+        #expect(result.status.joining.isEmpty)
+        #expect(result.decision?.event?.reason == "InstanceStuck")
+        facts.status.joining = []
+        #expect(plan(facts).removals == ["orders-4"])
+        facts.pods["orders-1"]?.isUnschedulable = false
+        #expect(plan(facts).removals.isEmpty, "during a transition nothing else is taken away")
+    }
+
     @Test("Under Required, enough of those who may have acknowledged the last commits must answer")
     func quorum() {
         var facts = self.comparing()

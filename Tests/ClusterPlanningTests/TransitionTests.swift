@@ -285,6 +285,29 @@ struct TransitionTests {
         #expect(after.status.transition?.to == "orders-2")
     }
 
+    @Test("One that was taken back and has seen a newer term is superseded: in this one it will never be primary")
+    func supersededWhenItHasSeenMore() {
+        var facts = self.cluster(.promoting)
+        facts.status.primary = "orders-1"
+        facts.status.transition?.kind = .rollback
+        facts.status.transition?.to = "orders-1"
+        facts.reports["orders-1"]?.role = .replica
+        facts.reports["orders-1"]?.term = 4
+        // The operator took it for term 5, and then somebody has deleted it.
+        facts.lease = LeaseFacts(holder: "", unchangedFor: .seconds(60))
+        facts.calls[.withhold(instance: "orders-2", term: 5)] = .answered(
+            .withheld(promiseExpiresIn: .zero),
+            until: .distantFuture
+        )
+        #expect(plan(facts).leaseTakeover == nil, "it may need long to come up")
+        facts.reports["orders-1"]?.term = 5
+        facts.calls[.withhold(instance: "orders-2", term: 6)] = .answered(
+            .withheld(promiseExpiresIn: .zero),
+            until: .distantFuture
+        )
+        #expect(plan(facts).leaseTakeover == 6)
+    }
+
     @Test("One that lives is given time, and one that holds the Lease is left alone")
     func notSuperseded() {
         var facts = self.cluster(.promoting)

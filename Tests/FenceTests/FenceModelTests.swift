@@ -338,7 +338,7 @@ struct FenceModel {
             }
         case .fence(let reason):
             if self.broken != .noStop || reason != .leaseLost { self.stop(index) }
-        case .wait, .initialize, .clone, .startStandby, .verifyAndFollow:
+        case .wait, .askOthers, .initialize, .clone, .startStandby, .verifyAndFollow:
             break
         }
     }

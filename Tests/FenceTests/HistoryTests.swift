@@ -72,6 +72,55 @@ struct HistoryTests {
         #expect(self.verdict(timeline: 3, end: 800, [Self.one, three], ancestors: [1]) == .rewind)
     }
 
+    /// One that followed a primary of term 2, which was gone before the first byte of its timeline 2 had come.
+    private static var followedInVain: PersistentState {
+        var disk = PersistentState()
+        disk.follows([Self.one, Self.two])
+        return disk
+    }
+
+    @Test
+    func aPromotionOfWhichNothingCameIsNoPartOfTheHistory() {
+        var disk = Self.followedInVain
+        disk.willPromote(term: 3, from: 1)
+        let history = TimelineHistory(timeline: 2, ancestors: [.init(timeline: 1, end: 500)])
+        disk.promoted(term: 3, history: history, switchLSN: 500)
+        #expect(disk.promotions == [Self.one, .init(term: 3, timeline: 2, switchLSN: 500)])
+        #expect(disk.ownTerm == 3)
+        #expect(self.verdict(timeline: 2, end: 600, disk.certainPromotions) == .clone)
+    }
+
+    @Test
+    func aNumberThatItMayHaveGivenOutItselfIsNeverTrusted() {
+        // Promoted to timeline 2, and killed before it had written that down: what stands there is another's.
+        var disk = Self.followedInVain
+        #expect(self.verdict(timeline: 2, end: 600, disk.certainPromotions) == .follow)
+        disk.willPromote(term: 3, from: 1)
+        #expect(self.verdict(timeline: 2, end: 600, disk.certainPromotions) == .clone)
+        #expect(self.verdict(timeline: 1, end: 500, disk.certainPromotions) == .follow, "it was never promoted")
+        // The next attempt begins on that timeline.
+        disk.willPromote(term: 4, from: 2)
+        #expect(self.verdict(timeline: 2, end: 600, disk.certainPromotions) == .clone)
+        #expect(!disk.isFollowing(disk.promotions))
+        disk.follows([Self.one, Self.two])
+        #expect(disk.isFollowing([Self.one, Self.two]))
+        #expect(self.verdict(timeline: 2, end: 600, disk.certainPromotions) == .follow)
+    }
+
+    @Test
+    func whatItReallyHasStaysKnown() {
+        var disk = Self.followedInVain
+        let adopted = PersistentState.Promotion(term: 4, timeline: 2, switchLSN: 0)
+        disk.promotions.append(adopted)
+        disk.willPromote(term: 5, from: 2)
+        let history = TimelineHistory(
+            timeline: 3,
+            ancestors: [.init(timeline: 1, end: 500), .init(timeline: 2, end: 800)]
+        )
+        disk.promoted(term: 5, history: history, switchLSN: 800)
+        #expect(disk.promotions == [Self.one, Self.two, adopted, .init(term: 5, timeline: 3, switchLSN: 800)])
+    }
+
     @Test
     func anAdoptedTermIsNoOtherHistory() {
         let adopted = PersistentState.Promotion(term: 3, timeline: 2, switchLSN: 0)

@@ -28,6 +28,7 @@ struct RoleMachineTests {
         promised: Int? = nil,
         hasPromised: Bool = false,
         isNew: Bool = false,
+        asked: Bool = true,
         postmaster: RoleFacts.Postmaster = .stopped,
         upstream: RoleFacts.Upstream? = nil
     ) -> RoleFacts {
@@ -39,6 +40,7 @@ struct RoleMachineTests {
             promisedTerm: promised,
             hasPromised: hasPromised,
             isNew: isNew,
+            hasAsked: asked,
             postmaster: postmaster,
             upstream: upstream
         )
@@ -84,6 +86,27 @@ struct RoleMachineTests {
         (
             "a stale status does not promote",
             facts(disk(highest: 4), chosen(3), lease: .mine(term: 3), postmaster: .standby), .wait(.statusStale)
+        ),
+        (
+            "with the Lease alone it asks the others before it goes on",
+            facts(disk(own: 3), chosen(3), lease: .mine(term: 3), asked: false), .askOthers
+        ),
+        (
+            "also before it is promoted in a term that was its own",
+            facts(disk(own: 3), chosen(3), lease: .mine(term: 3), asked: false, postmaster: .standby), .askOthers
+        ),
+        (
+            "also under a stale status",
+            facts(disk(highest: 4, own: 4), chosen(3), lease: .mine(term: 4), asked: false, postmaster: .standby),
+            .askOthers
+        ),
+        (
+            "promises are the word of all others", facts(disk(own: 3), chosen(3), promised: 3, asked: false),
+            .startPrimary(term: 3)
+        ),
+        (
+            "nobody is asked about a term that has had no primary",
+            facts(disk(), chosen(3), lease: .mine(term: 3), asked: false, postmaster: .standby), .promote(term: 3)
         ),
         ("goes on in its own term with the Lease only", facts(disk(own: 3), chosen(3)), .takeLease(term: 3)),
         (
@@ -240,6 +263,7 @@ struct RoleMachineTests {
                 promised: Bool.random(using: &random) ? Int.random(in: 1...4, using: &random) : nil,
                 hasPromised: .random(using: &random),
                 isNew: .random(using: &random),
+                asked: .random(using: &random),
                 postmaster: postmasters.randomElement(using: &random) ?? .stopped
             )
             switch RoleMachine.decide(facts) {
@@ -253,6 +277,14 @@ struct RoleMachineTests {
                 let isTold = facts.status.map { $0.term >= disk.highestTerm } ?? false
                 #expect(!isTold || facts.status?.primary == "a" && facts.status?.term == term)
                 #expect(disk.mayGoOn(in: term) && term == disk.highestTerm)
+                #expect(facts.hasAsked || facts.promisedTerm == term)
+            case .askOthers:
+                #expect(!facts.hasAsked && facts.postmaster != .primary)
+                guard case .mine(let term) = facts.lease else {
+                    Issue.record("nobody asks without the Lease")
+                    continue
+                }
+                #expect(disk.mayGoOn(in: term) && facts.promisedTerm != term)
             case .takeLease(let term):
                 guard case .mine = facts.lease else {
                     #expect(!facts.hasPromised)

@@ -149,6 +149,8 @@ extension Planning {
         )
         switch choice.verdict() {
         case .refused(let obstacle):
+            // What is missing only the lost primary may have: it needs a place to come up again.
+            if self.makeRoom() { return }
             self.plan.failoverObstacle = obstacle
             self.plan.wake(at: self.now.addingTimeInterval(1))
         case .chosen(let best, let found):

@@ -27,9 +27,7 @@ extension Planning {
         self.planReplacement()
         // One that has never joined has nothing that others lack: another one takes its place.
         if let stuck = self.status.joining.first(where: { self.cannotJoin($0) || self.isInTheWay($0) }) {
-            self.decide(PlannedEvent(warning: "InstanceStuck", "\(stuck) cannot join and is replaced")) { status in
-                status.joining.removeAll { $0 == stuck }
-            }
+            self.giveUp(joining: stuck)
             return
         }
         if let lost = self.status.members.first(where: { $0 != primary && self.hasLostVolume($0) }) {
@@ -97,6 +95,21 @@ extension Planning {
         if self.facts.pods[instance]?.node != nil { return true }
         guard let volume = self.facts.volumes[instance], volume.isBound else { return false }
         return volume.zones != nil || volume.nodes != nil
+    }
+
+    private mutating func giveUp(joining instance: String) {
+        self.decide(PlannedEvent(warning: "InstanceStuck", "\(instance) cannot join and is replaced")) { status in
+            status.joining.removeAll { $0 == instance }
+        }
+    }
+
+    /// Gives the place of one that has never joined to a primary that finds no other.
+    ///
+    /// Answers whether it did.
+    mutating func makeRoom() -> Bool {
+        guard let joining = self.status.joining.first(where: { self.isInTheWay($0) }) else { return false }
+        self.giveUp(joining: joining)
+        return true
     }
 
     /// Whether an instance sits where the primary could live, which finds no other place: and without a primary it
@@ -169,7 +182,7 @@ extension Planning {
 
     mutating func planInstances() {
         let instances = self.facts.instances
-        let known = Set(instances)
+        let avoiding = self.nodesToAvoid
         for instance in instances {
             let pod = self.facts.pods[instance]
             let volume = self.facts.volumes[instance]
@@ -180,17 +193,21 @@ extension Planning {
                     createsVolume: volume == nil && isNew && self.facts.problems.isEmpty,
                     createsPod: pod == nil && self.facts.problems.isEmpty
                         && (volume.map { !$0.isTerminating } ?? isNew),
-                    avoidedNodes: self.avoidedNodes(for: instance),
+                    avoidedNodes: self.avoidedNodes(for: instance, among: avoiding),
                     preferredZone: pod == nil ? self.preferredZone(for: instance) : nil
                 )
             )
             guard let pod else { continue }
-            self.planDeletion(of: pod)
+            self.planDeletion(of: pod, avoiding: avoiding)
         }
         // Names that were given out and are in no list any more: dropped from the status before anything was deleted.
-        // During a transition nothing is taken away.
-        guard self.status.transition == nil, self.plan.decision == nil else { return }
-        let leftovers = Set(self.facts.pods.keys).union(self.facts.volumes.keys).subtracting(known)
+        // During a transition nothing is taken away, but for what keeps a lost primary from coming up again.
+        let isPlaceWanted =
+            self.status.transition?.phase == .fencing
+            && self.status.primary.flatMap { self.facts.pods[$0] }?.isUnschedulable == true
+        guard self.status.transition == nil || isPlaceWanted, self.plan.decision == nil else { return }
+        var leftovers = self.facts.pods.keys.filter { !instances.contains($0) }
+        leftovers += self.facts.volumes.keys.filter { !instances.contains($0) && self.facts.pods[$0] == nil }
         self.plan.removals = leftovers.sorted()
             .filter { name in
                 guard let number = self.facts.names.number(ofInstance: name) else { return false }
@@ -198,7 +215,7 @@ extension Planning {
             }
     }
 
-    private mutating func planDeletion(of pod: PodFacts) {
+    private mutating func planDeletion(of pod: PodFacts, avoiding: NodesToAvoid) {
         // Nobody is left who could confirm the end of the pod, or somebody vouches for it.
         let isNodeGone =
             pod.node.map { name in
@@ -210,7 +227,7 @@ extension Planning {
         } else if pod.isFinished || isNodeGone {
             self.plan.deletions.append(PodReference(instance: pod.instance, uid: pod.uid, isForced: isNodeGone))
         } else if pod.node == nil, pod.isUnschedulable,
-            pod.avoidedNodes != self.avoidedNodes(for: pod.instance)
+            pod.avoidedNodes != self.avoidedNodes(for: pod.instance, among: avoiding)
         {
             // It was told to stay away from nodes that it could have by now, or waits for one that leaves.
             self.plan.deletions.append(PodReference(instance: pod.instance, uid: pod.uid))
@@ -219,15 +236,36 @@ extension Planning {
 
     /// The nodes a new pod must stay away from: all that will go, or, when the volume can be reached from no other,
     /// those that are going.
-    func avoidedNodes(for instance: String) -> Set<String> {
+    private func avoidedNodes(for instance: String, among nodes: NodesToAvoid) -> Set<String> {
         let volume = self.facts.volumes[instance]
-        let taken = Set(self.facts.pods.values.filter { $0.instance != instance }.compactMap(\.node))
-        let hasBetter = self.facts.assessments.contains { name, assessment in
-            assessment.rank < .announced && !taken.contains(name)
+        let hasBetter = nodes.others.contains { name in
+            !nodes.taken.contains { $0.node == name && $0.instance != instance }
                 && (volume.map { $0.isReachable(fromNode: name, zone: self.facts.zone(ofNode: name)) } ?? true)
         }
-        let limit = hasBetter ? NodeRank.announced : .leaving
-        return Set(self.facts.assessments.filter { $0.value.rank >= limit }.keys)
+        return hasBetter ? nodes.announced : nodes.leaving
+    }
+
+    /// The nodes by what they are good for, and who is there: the same for all instances.
+    private struct NodesToAvoid {
+        /// Those on which a new pod could go.
+        var others: [String] = []
+        /// Those that will go.
+        var announced: Set<String> = []
+        /// Those of them that are going.
+        var leaving: Set<String> = []
+        var taken: [(instance: String, node: String)] = []
+    }
+
+    private var nodesToAvoid: NodesToAvoid {
+        var nodes = NodesToAvoid()
+        for (name, assessment) in self.facts.assessments {
+            if assessment.rank < .announced { nodes.others.append(name) } else { nodes.announced.insert(name) }
+            if assessment.rank >= .leaving { nodes.leaving.insert(name) }
+        }
+        for pod in self.facts.pods.values {
+            if let node = pod.node { nodes.taken.append((pod.instance, node)) }
+        }
+        return nodes
     }
 
     // MARK: Labels and endpoint

@@ -279,7 +279,10 @@ extension Planning {
             return
         }
         // An old primary that was taken back may need long to come up, and nobody else has all of its data.
-        guard isGone || pod?.isReady != true || !self.isFit(target) || transition.kind != .rollback else { return }
+        // One that has seen a newer term will never be primary in this one.
+        let isOutdated = self.facts.report(of: target).map { $0.term > self.status.term } ?? false
+        guard isGone || isOutdated || pod?.isReady != true || !self.isFit(target) || transition.kind != .rollback
+        else { return }
         guard self.status.members.contains(where: { $0 != target && self.isReachable($0) }) else { return }
         if self.mayHaveWritten(target, lease) {
             // What it has acknowledged is not in the position that it began with: it is a lost primary like any other.

@@ -56,6 +56,12 @@ package final class PeerClient: PeerDirectory {
             .release(InstanceEndpoint(name: name, address: address, port: self.port), request, timeout: timeout)
     }
 
+    package func newestTerm(ofInstance name: String, address: String, timeout: Duration) async throws -> Int {
+        let status = try await InstanceClient(http: self.http, tls: self.settings())
+            .status(of: InstanceEndpoint(name: name, address: address, port: self.port), timeout: timeout)
+        return Int(clamping: status.term)
+    }
+
     package func history(
         ofInstance name: String,
         address: String,

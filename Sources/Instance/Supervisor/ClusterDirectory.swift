@@ -62,6 +62,8 @@ package protocol PeerDirectory: Sendable {
         _ request: ReleaseRequest,
         timeout: Duration
     ) async throws -> ReleaseResponse
+    /// The newest term that an instance has seen.
+    func newestTerm(ofInstance name: String, address: String, timeout: Duration) async throws -> Int
     /// The certificates have changed.
     func useNewCertificates()
 }

@@ -82,7 +82,7 @@ extension Supervisor {
             timeline: timeline,
             ancestors: try await self.volume.history(of: timeline).ancestors.map(\.timeline),
             end: end,
-            promotions: self.disk.promotions
+            promotions: self.disk.certainPromotions
         )
     }
 
@@ -162,8 +162,8 @@ extension Supervisor {
     private func follow(_ upstream: RoleFacts.Upstream, _ report: HistoryReport) async throws {
         let address = try self.address(of: upstream.primary)
         // Before the first byte streams: what makes this history ours must be known after a crash.
-        if self.disk.promotions != report.promotions {
-            self.disk.promotions = report.promotions
+        if !self.disk.isFollowing(report.promotions) {
+            self.disk.follows(report.promotions)
             try await self.saveState()
         }
         self.upstream = upstream
@@ -271,7 +271,7 @@ extension Supervisor {
 
     /// The directory is whole again, and its history is the primary's.
     private func completed(_ upstream: RoleFacts.Upstream, address: String, _ report: HistoryReport) async throws {
-        self.disk.promotions = report.promotions
+        self.disk.follows(report.promotions)
         self.disk.systemIdentifier = report.systemIdentifier
         self.disk.isBootstrapped = true
         try await self.saveState()
@@ -305,7 +305,7 @@ extension Supervisor {
             end: current.rawValue,
             checkpointTimeline: control.timeline,
             oldestWAL: oldest.rawValue,
-            promotions: self.disk.promotions
+            promotions: self.disk.certainPromotions
         )
     }
 

@@ -175,6 +175,44 @@ extension Supervisor {
         self.beginReign(term: own, membership: membership, lease: nil)
     }
 
+    /// Asks the others which terms they know: those that can be reached answer at once, nobody waits long for the rest.
+    func askOthers() async throws {
+        let reign = self.fence?.number
+        let status = self.cluster?.status
+        let known = Membership(members: status?.members ?? [], joining: status?.joining ?? [])
+        let own = self.configuration.instance
+        let others = known.others(than: own).union(self.disk.membership?.others(than: own) ?? [])
+        let peers = others.compactMap { other in (try? self.address(of: other)).map { (other, $0) } }
+        let newest = await withTaskGroup(of: Int.self) { group in
+            for (peer, address) in peers {
+                group.addTask {
+                    do {
+                        return try await self.peers.newestTerm(
+                            ofInstance: peer,
+                            address: address,
+                            timeout: .seconds(1)
+                        )
+                    } catch {
+                        self.logger.debug(
+                            "Another instance does not say which terms it knows",
+                            metadata: ["instance": "\(peer)", "error": "\(error)"]
+                        )
+                        return 0
+                    }
+                }
+            }
+            var newest = 0
+            for await term in group { newest = max(newest, term) }
+            return newest
+        }
+        guard self.note(term: newest) else {
+            self.askedReign = reign
+            return
+        }
+        self.logger.warning("Others know of a newer term than the status", metadata: ["term": "\(newest)"])
+        try await self.saveState()
+    }
+
     func beginReign(term: Int, membership: Membership, lease: PrimaryLease?) {
         let ledger = PromiseLedger(
             instance: self.configuration.instance,

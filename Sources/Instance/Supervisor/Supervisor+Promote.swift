@@ -140,13 +140,15 @@ extension Supervisor {
         self.path.mark(.recovery)
         let promotedAt = Self.milliseconds
         self.postmaster?.isPrimary = true
+        // All that there is to know of this term it has decided itself.
+        self.askedReign = self.fence?.number
         self.facts = Facts(isInRecovery: false)
         self.preparation = nil
         self.preparedAt = nil
         let history = try await self.volume.newestHistory(atLeast: self.timeline ?? 1)
         let switchLSN = history.ancestors.last.map { $0.end } ?? 0
         self.timeline = history.timeline
-        self.disk.promotions.append(.init(term: term, timeline: history.timeline, switchLSN: switchLSN))
+        self.disk.promoted(term: term, history: history, switchLSN: switchLSN)
         try await self.saveState()
         self.path.mark(.record)
         self.promotion = PromoteResponse(
@@ -188,7 +190,7 @@ extension Supervisor {
     /// The promote file and SIGUSR1 are what `pg_promote` does, without a connection slot that might be missing.
     private func leaveRecovery(_ postmaster: Postmaster, term: Int) async throws {
         _ = self.note(term: term)
-        self.disk.ownTerm = term
+        self.disk.willPromote(term: term, from: self.timeline ?? 1)
         try await self.saveState()
         // The setting of this term, before the first commit can be acknowledged.
         if self.cluster?.status?.synchronous != nil { try await self.reloadIfChanged() }

@@ -118,6 +118,8 @@ package actor Supervisor {
     var dataVersion: Int?
     /// Leaving recovery is under way, on our own word.
     var isPromoting = false
+    /// The reign in which the others were asked which terms they know.
+    var askedReign: UInt64?
     /// The newest answer of a primary about its history, for the step that follows it.
     var report: (upstream: RoleFacts.Upstream, report: HistoryReport)?
     var reportedPosition: HistoryPosition?
@@ -336,6 +338,8 @@ package actor Supervisor {
                 if error.code == .unreachable { self.apiSilentUntil = .now + .seconds(1) }
                 throw error
             }
+        case .askOthers:
+            try await self.askOthers()
         case .initialize(let term):
             try await self.initialize(term: term)
         case .clone(let primary):
@@ -474,6 +478,7 @@ package actor Supervisor {
             promisedTerm: fence.flatMap { $0.rules.holdsPromises(now: now) ? $0.term : nil },
             hasPromised: self.book.expiry(now: now) != nil,
             isNew: now < self.startedAt + .seconds(3),
+            hasAsked: self.fence != nil && self.fence?.number == self.askedReign,
             postmaster: self.postmaster.map { $0.isPrimary ? .primary : .standby } ?? .stopped,
             upstream: self.upstream
         )
@@ -487,6 +492,7 @@ extension RoleAction {
         case .wait: "WaitFailed"
         case .noteTerm: "VolumeFailed"
         case .takeLease: "LeaseFailed"
+        case .askOthers: "VolumeFailed"
         case .initialize: "BootstrapFailed"
         case .clone: "CloneFailed"
         case .startStandby, .startPrimary: "StartFailed"

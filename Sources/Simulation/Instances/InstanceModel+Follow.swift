@@ -28,16 +28,20 @@ extension InstanceModel {
                     self.disk.promotions = [.init(term: term, timeline: 1, switchLSN: 0)]
                     self.disk.demotion = nil
                     self.disk.systemIdentifier = self.volume.data?.systemIdentifier
-                    self.disk.isBootstrapped = true
                     if let fence = self.fence { self.remember(fence.rules.ledger.membership) }
-                    self.save { isSaved in
-                        guard isSaved, let postmaster = self.postmaster else {
-                            self.disk.isBootstrapped = false
-                            return self.stopPostmaster(isFast: false) { over(false) }
+                    // On disk before anybody hears of it.
+                    var complete = self.disk
+                    complete.isBootstrapped = true
+                    self.save(complete) { isSaved in
+                        guard isSaved else { return self.stopPostmaster(isFast: false) { over(false) } }
+                        self.disk.isBootstrapped = true
+                        // What was noted and saved in between did not say so.
+                        self.save { isSaved in
+                            guard isSaved, let postmaster = self.postmaster else { return over(false) }
+                            postmaster.isClosed = false
+                            self.world.adopt(postmaster, term: term)
+                            over(true)
                         }
-                        postmaster.isClosed = false
-                        self.world.adopt(postmaster, term: term)
-                        over(true)
                     }
                 }
             }
@@ -76,7 +80,7 @@ extension InstanceModel {
             timeline: data.timeline,
             ancestors: data.history.ancestors.map(\.timeline),
             end: LSN(rawValue: self.hasReceived ? data.end : data.replayed),
-            promotions: self.disk.promotions
+            promotions: self.disk.certainPromotions
         )
     }
 
@@ -105,8 +109,7 @@ extension InstanceModel {
                     reply
                 )
             }
-        } answered: { [weak self] answer in
-            guard let self, self.isAlive else { return }
+        } answered: { answer in
             self.run { then(answer ?? nil) }
         }
     }
@@ -129,7 +132,7 @@ extension InstanceModel {
                     end: data.end,
                     checkpointTimeline: data.checkpointTimeline,
                     oldestWAL: data.oldestWAL,
-                    promotions: self.disk.promotions
+                    promotions: self.disk.certainPromotions
                 )
             )
         }
@@ -184,8 +187,8 @@ extension InstanceModel {
             then(true)
         }
         // Before the first byte streams: what makes this history ours must be known after a crash.
-        if self.disk.promotions != report.promotions {
-            self.disk.promotions = report.promotions
+        if !self.disk.isFollowing(report.promotions) {
+            self.disk.follows(report.promotions)
             self.save(goOn)
         } else {
             goOn(true)
@@ -270,7 +273,7 @@ extension InstanceModel {
         _ report: HistoryReport,
         _ then: @escaping Completion
     ) {
-        self.disk.promotions = report.promotions
+        self.disk.follows(report.promotions)
         self.disk.systemIdentifier = report.systemIdentifier
         self.disk.isBootstrapped = true
         self.save { isSaved in
@@ -366,7 +369,7 @@ extension InstanceModel {
         }
         // One that has received nothing since it started may still have a log of its own before it.
         if postmaster.connection == nil, self.hasReceived || data.replayed == data.end {
-            let promotion = self.disk.promotions.first { $0.timeline == data.timeline }
+            let promotion = self.disk.certainPromotions.first { $0.timeline == data.timeline }
             let still = Standstill(
                 timeline: Int64(data.timeline),
                 timelineTerm: Int64(promotion?.term ?? 0),

@@ -93,6 +93,7 @@ extension InstanceModel {
                 if !isDone { self.leaseUnknownUntil = self.now + .seconds(1) }
                 then(isDone)
             }
+        case .askOthers: self.askOthers(then)
         case .initialize(let term): self.initialize(term: term, then)
         case .clone(let primary): self.clone(from: primary, then)
         case .startStandby: self.startPostmaster(asPrimary: false, then)
@@ -116,8 +117,9 @@ extension InstanceModel {
     // MARK: The disk
 
     /// Saves what is known now; killed before the end, it may or may not be on disk.
-    func save(_ then: @escaping Completion) {
-        let state = self.disk
+    func save(_ then: @escaping Completion) { self.save(self.disk, then) }
+
+    func save(_ state: PersistentState, _ then: @escaping Completion) {
         let time = max(self.newestSave + 1, self.world.now + self.world.random.between(1, 8) * World.millisecond)
         self.newestSave = time
         self.after(time - self.world.now) {

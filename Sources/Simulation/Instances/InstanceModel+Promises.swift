@@ -57,12 +57,10 @@ extension InstanceModel {
         let podUID = self.podUID
         let world = self.world
         world.ask(from: self.machine.endpoint, to: process.machine.endpoint, timeout: 2 * World.second, mayRepeat: true)
-        {
-            [weak process] (reply: @escaping (String?) -> Void) in
-            guard let process, process.isAlive else { return }
+        { (reply: @escaping (String?) -> Void) in
+            guard process.isAlive else { return }
             process.receive { $0.promise(ask, to: asker, podUID: podUID, reply) }
-        } answered: { [weak self] grantor in
-            guard let self, self.isAlive else { return }
+        } answered: { grantor in
             self.run { self.answered(ask, grantor ?? nil, reign: reign) }
         }
     }
@@ -153,6 +151,40 @@ extension InstanceModel {
             !membership.others(than: self.instance).isEmpty
         else { return }
         self.beginReign(term: own, membership: membership, lease: nil)
+    }
+
+    /// Asks the others which terms they know: those that can be reached answer at once, nobody waits long for the rest.
+    func askOthers(_ then: @escaping Completion) {
+        let reign = self.fence?.number
+        let status = self.status
+        let known = Membership(members: status?.members ?? [], joining: status?.joining ?? [])
+        let others = known.others(than: self.instance).union(self.disk.membership?.others(than: self.instance) ?? [])
+        let peers = others.sorted().compactMap { self.peer($0) }
+        var left = peers.count
+        var newest = 0
+        let over: () -> Void = {
+            guard self.note(term: newest) else {
+                // Nobody who could know can be asked: that is for no rule to mend, and left out here.
+                guard !self.world.isForgotten(term: self.disk.highestTerm) else { return then(false) }
+                self.askedReign = reign
+                return then(true)
+            }
+            self.note("hears of term \(newest)")
+            self.save(then)
+        }
+        guard left > 0 else { return over() }
+        for peer in peers {
+            self.world.ask(from: self.machine.endpoint, to: peer.machine.endpoint, timeout: World.second) {
+                (reply: @escaping (Int) -> Void) in
+                peer.receive { reply($0.disk.highestTerm) }
+            } answered: { answer in
+                self.run {
+                    newest = max(newest, answer ?? 0)
+                    left -= 1
+                    if left == 0 { over() }
+                }
+            }
+        }
     }
 
     func beginReign(term: Int, membership: Membership, lease: PrimaryLease?) {

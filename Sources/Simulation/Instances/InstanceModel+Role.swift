@@ -47,7 +47,7 @@ extension InstanceModel {
             self.waitForReplay(to: minimum) { isThere in
                 guard isThere else { return then(false) }
                 _ = self.note(term: term)
-                self.disk.ownTerm = term
+                self.disk.willPromote(term: term, from: self.volume.data?.timeline ?? 1)
                 self.save { isSaved in
                     guard isSaved, self.postmaster === postmaster else { return then(false) }
                     // The setting of this term, before the first commit can be acknowledged.
@@ -73,11 +73,10 @@ extension InstanceModel {
         }
         self.awaitPromotion(postmaster, until: self.now + .seconds(60)) { isPrimary in
             self.isPromoting = false
+            self.askedReign = self.fence?.number
             guard isPrimary, let data = self.volume.data else { return then(false) }
             self.isStreaming = false
-            self.disk.promotions.append(
-                .init(term: term, timeline: data.timeline, switchLSN: data.branches.last?.start ?? 0)
-            )
+            self.disk.promoted(term: term, history: data.history, switchLSN: data.branches.last?.start ?? 0)
             self.save { isSaved in
                 if isSaved { self.kick() }
                 self.publish()

@@ -79,6 +79,8 @@ final class InstanceModel {
     var report: (upstream: RoleFacts.Upstream, report: HistoryReport)?
     var reportedPosition: HistoryPosition?
     var isPromoting = false
+    /// The reign in which the others were asked which terms they know.
+    var askedReign: Int?
     var isInLongStep = false
     var readyUntil: BootTime?
 
@@ -118,10 +120,12 @@ final class InstanceModel {
         self.book = PromiseBook(disk: PersistentState(), now: self.startedAt)
     }
 
+    /// Lets go of what holds on to it.
     func forget() {
         self.turns = []
         self.frozenWork = []
         self.watcher = nil
+        self.volume.user = nil
         self.postmaster?.source = nil
         self.postmaster?.standbys = []
     }
@@ -129,18 +133,16 @@ final class InstanceModel {
     // MARK: Running
 
     /// Does something in this life: later while it is stopped or its machine sleeps, never when it is dead.
+    ///
+    /// Nobody holds on to it weakly: every event would pay for that.
     func run(_ action: @escaping () -> Void) {
-        self.machine.run { [weak self] in
-            guard let self, self.isAlive else { return }
-            if self.isFrozen { self.frozenWork.append(action) } else { action() }
-        }
+        guard self.isAlive else { return }
+        guard self.machine.isRunning else { return self.machine.run { self.run(action) } }
+        if self.isFrozen { self.frozenWork.append(action) } else { action() }
     }
 
     func after(_ delay: Int, _ action: @escaping () -> Void) {
-        self.world.after(delay) { [weak self] in
-            guard let self, self.isAlive else { return }
-            self.run(action)
-        }
+        self.world.after(delay) { self.run(action) }
     }
 
     /// A message from outside.
@@ -169,11 +171,11 @@ final class InstanceModel {
         let watcher = Watcher(
             endpoint: self.machine.endpoint,
             isInstance: true,
-            run: { [weak self] action in self?.run(action) },
-            changed: { [weak self] in self?.saw($0) },
-            listed: { [weak self] listing in
-                self?.saw(listing.cluster)
-                self?.saw(listing.lease)
+            run: { self.run($0) },
+            changed: { self.saw($0) },
+            listed: { listing in
+                self.saw(listing.cluster)
+                self.saw(listing.lease)
             }
         )
         self.watcher = watcher
@@ -277,6 +279,7 @@ final class InstanceModel {
             promisedTerm: fence.flatMap { $0.rules.holdsPromises(now: now) ? $0.term : nil },
             hasPromised: self.hasPromised,
             isNew: now < self.startedAt + .seconds(3),
+            hasAsked: self.fence != nil && self.fence?.number == self.askedReign,
             postmaster: self.postmaster.map { $0.isPrimary ? .primary : .standby } ?? .stopped,
             upstream: self.upstream
         )

@@ -25,7 +25,7 @@ final class APIServer {
     var nodes: [NodeObject] = []
     var watchers: [Watcher] = []
     /// An older state, as a backup has it.
-    var backup: (status: PostgresClusterStatus, lease: PrimaryLease?)?
+    var backup: (status: PostgresClusterStatus, lease: PrimaryLease?, instances: [String])?
 
     init(spec: ResolvedSpec) {
         self.cluster = ClusterObject(
@@ -169,7 +169,13 @@ extension World {
 
     /// The API server as an older backup has it; versions go on growing, and all watches begin anew.
     func restoreAPI() {
-        guard let (status, lease) = self.api.backup else { return }
+        guard let (status, lease, instances) = self.api.backup else { return }
+        if self.history.newestTerm > Int(status.term) { self.forgottenTerm = self.history.newestTerm }
+        // What was made since is known to nobody.
+        for pod in self.api.pods where !instances.contains(pod.instance) {
+            self.removePod(pod.instance, uid: pod.uid)
+            self.removeClaim(pod.instance)
+        }
         self.storeStatus(status)
         if let lease { self.storeLease(lease) } else { self.deleteLease() }
         for watcher in self.api.watchers { self.breakOff(watcher) }

@@ -58,7 +58,9 @@ extension Mutation {
         case .leaseNotWatched:
             return Focus(faults: [.peersCutOff, .pairCutOff, .supervisorFrozen, .messagesLate], isOperatorMad: true)
         case .statusNotReadAgain: return Focus(faults: [.watchLags, .messagesLate, .pairCutOff], isOperatorMad: true)
-        case .demotionNotPersisted: return Focus(faults: [.nodeCordoned, .instanceKilled, .apiCutOff])
+        case .demotionNotPersisted:
+            // It comes back while the candidate has yet to say that it has everything.
+            return Focus(faults: [.nodeCordoned, .instanceKilled, .instanceKilled, .messagesLate], pause: 600)
         case .termsNotCompared:
             return Focus(
                 faults: [.instanceKilled, .supervisorFrozen, .machineCutOff, .machineCrashed],

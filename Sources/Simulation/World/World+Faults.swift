@@ -285,13 +285,17 @@ extension World {
         case .apiRestored:
             guard self.api.backup != nil else {
                 if self.api.status.systemIdentifier != nil, self.api.status.transition == nil {
-                    self.api.backup = (self.api.status, self.api.lease)
+                    self.api.backup = (self.api.status, self.api.lease, self.api.claims.map(\.facts.instance))
                 }
                 return
             }
             // One that forgets members needs a person to say who goes on.
             guard self.api.backup?.status.members == self.api.status.members else {
                 self.api.backup = nil
+                return
+            }
+            // What nobody can be told of is for no rule to mend.
+            guard self.isNewestTermHeard || Int64(self.history.newestTerm) <= self.api.backup?.status.term ?? 0 else {
                 return
             }
             self.note("FAULT", "API server restored from a backup of term \(self.api.backup?.status.term ?? 0)")
@@ -365,8 +369,8 @@ extension World {
     }
 
     private func newness(_ volume: Volume) -> (Int, UInt64) {
-        let promotion = volume.state.promotions.first { $0.timeline == volume.data?.timeline }
-        return (promotion?.term ?? 0, volume.data?.end ?? 0)
+        // Pieces of history are numbered as they are made.
+        (volume.data?.branches.last?.id ?? 0, volume.data?.end ?? 0)
     }
 
     /// The end of all trouble.

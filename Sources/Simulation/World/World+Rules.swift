@@ -70,6 +70,27 @@ extension World {
         self.history.rows.removeAll { !data.contains(branch: $0.branch, upTo: $0.end) }
     }
 
+    /// Whether an instance that knows the newest primary's term is up, and can be heard by the API server and by the
+    /// operator.
+    var isNewestTermHeard: Bool {
+        self.processes.contains { process in
+            guard process.isAlive, !process.isFrozen, process.machine.isRunning,
+                process.disk.highestTerm >= self.history.newestTerm
+            else { return false }
+            let endpoint = process.machine.endpoint
+            let others = [Network.api] + self.operators.filter { $0.isAlive && $0.isLeader }.map(\.endpoint)
+            return others.allSatisfy {
+                !self.network.isBlocked($0, endpoint) && !self.network.isBlocked(endpoint, $0)
+            }
+        }
+    }
+
+    /// Whether a term is over, and an API server that was restored has forgotten that.
+    ///
+    /// An instance to which that is true and that can ask nobody who knows cannot do right. It is left to wait then, as
+    /// if its machine had come up later: see docs/simulation.md.
+    func isForgotten(term: Int) -> Bool { term < self.forgottenTerm }
+
     // MARK: What is written
 
     func checkDecision(from old: PostgresClusterStatus, to new: PostgresClusterStatus) {
@@ -81,8 +102,11 @@ extension World {
         var change = ChangeOfTerm()
         let isUnderWay = old.transition.map { $0.phase >= .promoting } ?? false
         if isUnderWay { change.superseded = Int(old.term) }
+        // Whoever was chosen for the old term and never accepted a write in it leaves everything as it was before.
+        let wasNeverPrimary = Int64(self.history.newestTerm) < old.term
         change.isUnplanned =
-            new.transition?.kind == .failover || (isUnderWay && self.changes[old.term]?.isUnplanned == true)
+            new.transition?.kind == .failover
+            || ((isUnderWay || wasNeverPrimary) && self.changes[old.term]?.isUnplanned == true)
         if change.isUnplanned {
             change.lastKnown =
                 [new.transition?.lastKnownLSN, new.transition?.shutdownLSN].compactMap(\.self).max()?

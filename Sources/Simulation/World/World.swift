@@ -32,6 +32,8 @@ final class World {
     var history = GlobalHistory()
     /// Those that took the Lease in a term when a newer one had been decided.
     var lateTakers: Set<LeaseHolder> = []
+    /// The newest primary's term when the API server was restored to an older one; 0 when it never was.
+    var forgottenTerm = 0
     /// How each term began.
     var changes: [Int64: ChangeOfTerm] = [:]
     /// Whom the next fault is meant for.
