@@ -226,6 +226,26 @@ struct TransitionTests {
         #expect(result.decision?.guards == [.leaseUnchanged])
     }
 
+    @Test("Nobody has everything who is on another timeline than the primary that was stopped, wherever its log ends")
+    func anotherTimelineIsNoSuccessor() {
+        var facts = self.cluster(.promoting)
+        facts.pods["orders-2"] = nil
+        facts.reports["orders-1"]?.shutdownLSN = Self.end
+        facts.reports["orders-1"]?.isTerminating = true
+        facts.reports["orders-3"]?.receivedLSN = LSN(rawValue: Self.end.rawValue + 1000)
+        facts.lease = LeaseFacts(holder: "drover-operator/me/n/5")
+        #expect(plan(facts).status.primary == "orders-3")
+        facts.reports["orders-3"]?.timeline = 1
+        #expect(plan(facts).decision == nil)
+        facts.reports["orders-3"]?.timeline = 2
+        // The stopped one does not answer any more: what the status says of it counts.
+        facts.reports["orders-1"] = nil
+        facts.pods["orders-1"] = nil
+        #expect(plan(facts).decision == nil)
+        facts.status.instances = [.init(name: "orders-1", timeline: 2)]
+        #expect(plan(facts).status.primary == "orders-3")
+    }
+
     @Test(
         "One that held the Lease may have acknowledged commits, and is lost like any other primary",
         arguments: [true, false]

@@ -132,15 +132,19 @@ extension Planning {
             && self.facts.report(of: instance)?.isTerminating != true
     }
 
-    /// Who has the most of the log, of all members that answer.
+    /// Who can take the place of the one that was chosen, of all members that answer.
     ///
     /// - Parameters:
-    ///   - excluded: who it must not be.
-    ///   - minimum: what it must have, when known.
+    ///   - transition: what has begun; it must not be the one that was chosen.
+    ///   - minimum: the end of the log of the primary that was stopped.
     /// - Returns: who it is, or nil when nobody may be chosen yet.
-    func successor(excluding excluded: String, minimum: LSN?) -> String? {
+    func successor(of transition: Transition, minimum: LSN) -> String? {
         var best: (instance: String, timeline: Int64, reach: LSN, rank: NodeRank)?
-        for member in self.status.members where member != excluded {
+        // On any other timeline the same position is another one.
+        let stopped =
+            self.facts.report(of: transition.from)?.timeline
+            ?? self.status.instance(named: transition.from)?.timeline
+        for member in self.status.members where member != self.status.primary {
             guard let pod = self.facts.pods[member], !pod.isTerminating, !pod.isFinished else { continue }
             guard let report = self.facts.report(of: member) else {
                 // One that is ready but has not spoken yet may have more: hear it first.
@@ -151,7 +155,7 @@ extension Planning {
             guard report.role == .replica || report.role == .demoted, !report.isTerminating,
                 let timeline = report.timeline, let reach = report.reach ?? report.shutdownLSN
             else { continue }
-            if let minimum, reach < minimum { continue }
+            guard timeline == stopped, reach >= minimum else { continue }
             let rank = self.facts.rank(ofNode: pod.node) ?? .leaving
             let isBetter =
                 best.map { best in

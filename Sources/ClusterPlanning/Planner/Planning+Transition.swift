@@ -317,7 +317,7 @@ extension Planning {
             return
         }
         // Nobody but those who have everything: after a switchover that was never finished, nothing has to be lost.
-        guard let best = self.successor(excluding: target, minimum: minimum) ?? self.lastResort(target, lease) else {
+        guard let best = self.successor(of: transition, minimum: minimum) ?? self.lastResort(target, lease) else {
             // The only one that has everything finds no place any more: this is a failover, with what may be lost in one.
             if self.isOutOfReach(target) { self.compare(transition, lease: lease, term: term) }
             return

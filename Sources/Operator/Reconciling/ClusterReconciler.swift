@@ -223,7 +223,7 @@ struct ClusterReconciler: Sendable {
         if try await self.applyBudgets(plan.budgets, facts: facts, objects: objects, key: key) { hasWritten = true }
         for change in plan.labels {
             do {
-                try await self.writer.label(change, of: key)
+                try await self.writer.label(change, over: facts.pods[change.instance]?.resourceVersion, of: key)
                 hasWritten = true
             } catch let error as KubernetesError where error.code == .notFound || error.code == .conflict {
                 _ = try await self.writer.refreshPod(change.instance, of: key)

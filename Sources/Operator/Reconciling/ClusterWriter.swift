@@ -119,13 +119,18 @@ struct ClusterWriter: Sendable {
         return facts
     }
 
-    func label(_ change: RoleChange, of key: ObjectKey) async throws {
-        let patch: JSONValue = [
+    /// Labels a pod that was seen with this resource version.
+    func label(_ change: RoleChange, over version: String?, of key: ObjectKey) async throws {
+        var patch: JSONValue = [
             "metadata": [
                 // As precondition: the label is for this pod, not for a namesake made since.
                 "uid": .string(change.uid), "labels": .strings([Labels.role: change.role.rawValue]),
             ]
         ]
+        // From one that leads no more it may come late, when another pod is the primary's.
+        if change.role == .master, let version, !version.isEmpty {
+            patch[path: ["metadata", "resourceVersion"]] = .string(version)
+        }
         let pod = try await self.client.patch(Pod.self, change.instance, namespace: key.namespace, .merge(patch))
         self.take(pod, key: key)
     }

@@ -295,7 +295,10 @@ extension OperatorModel {
         if let term = plan.leaseTakeover { steps.append { self.takeLease(for: term, $0) } }
         if self.lease == nil { steps.append { self.ensureLease($0) } }
         self.addBudgets(plan, facts, &steps)
-        for change in plan.labels { steps.append { self.label(change, $0) } }
+        for change in plan.labels {
+            let version = self.pods[change.instance]?.version
+            steps.append { self.label(change, over: version, $0) }
+        }
         for pod in plan.evictions { steps.append { self.evict(pod, $0) } }
         for pod in plan.deletions { steps.append { self.delete(pod, $0) } }
         for instance in plan.removals { steps.append { self.remove(instance, $0) } }
@@ -373,9 +376,11 @@ extension OperatorModel {
         }
     }
 
-    private func label(_ change: RoleChange, _ then: @escaping (Outcome) -> Void) {
+    private func label(_ change: RoleChange, over version: Int?, _ then: @escaping (Outcome) -> Void) {
         self.request { [world] api in
-            guard let pod = api.pod(change.instance), pod.uid == change.uid else { return .failure(.conflict) }
+            guard let pod = api.pod(change.instance), pod.uid == change.uid,
+                change.role != .master || pod.version == version
+            else { return .failure(.conflict) }
             world.checkLabel(change, on: pod)
             guard let written = world.updatePod(change.instance, uid: change.uid, { $0.role = change.role }) else {
                 return .failure(.notFound)
