@@ -55,6 +55,8 @@ public enum Annotations {
 
     /// The nodes that a pod was made to stay away from, with commas between them.
     public static let avoidedNodes = "drover.dev/avoided-nodes"
+    /// On a pod: a digest of what the spec and the operator's images asked of it when it was made.
+    public static let template = "drover.dev/template"
     /// Tells the cluster autoscaler that a pod may be evicted.
     public static let safeToEvict = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 }

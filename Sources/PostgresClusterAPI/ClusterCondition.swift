@@ -101,6 +101,14 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let nameTaken = ConditionReason(rawValue: "NameTaken")
     /// An instance reports a problem; the message says which.
     public static let instanceFailing = ConditionReason(rawValue: "InstanceFailing")
+    /// A container of an instance's pod does not start; the message has the kubelet's words.
+    public static let podNotStarting = ConditionReason(rawValue: "PodNotStarting")
+    /// A container of a pooler's pod does not start; the message has the kubelet's words.
+    public static let poolerNotStarting = ConditionReason(rawValue: "PoolerNotStarting")
+    /// Pods are replaced one by one, because image or spec have changed.
+    public static let rollingOut = ConditionReason(rawValue: "RollingOut")
+    /// Pods are to be replaced, and something keeps that from going on; the message says what.
+    public static let rolloutWaits = ConditionReason(rawValue: "RolloutWaits")
     /// A pod cannot be scheduled.
     public static let unschedulable = ConditionReason(rawValue: "Unschedulable")
     /// The API server refuses what we need.
@@ -157,7 +165,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     /// Every reason this version gives.
     public static let all: [ConditionReason] = [
         .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
-        .switchover, .failover, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing, .unschedulable,
+        .switchover, .failover, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing, .podNotStarting,
+        .poolerNotStarting, .rollingOut, .rolloutWaits, .unschedulable,
         .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .justAnnounced, .freshNodesFull, .primaryUnreachable,
         .tooManyMoves,

@@ -228,6 +228,8 @@ public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let dataCorrupt = TransitionReason(rawValue: "DataCorrupt")
     /// Somebody asked for it with ``Annotations/failoverTo`` or ``Annotations/switchoverTo``.
     public static let requested = TransitionReason(rawValue: "Requested")
+    /// The primary's pod was made from another image, or an older spec.
+    public static let podOutdated = TransitionReason(rawValue: "PodOutdated")
     /// The primary is lost, for another reason than these.
     public static let primaryLost = TransitionReason(rawValue: "PrimaryLost")
     /// The candidate did not become primary in time, or is gone.
@@ -242,6 +244,6 @@ public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
         .nodeCordoned, .nodeTainted, .nodeLabelled, .nodeCondition, .nodeAnnotated, .nodeNotReady, .plannedEviction,
         .podTerminating, .postmasterDied, .instanceDied, .podDeleted, .nodeSilent, .nodeRemoved, .diskFull,
         .dataCorrupt,
-        .requested, .primaryLost, .candidateLost, .demoteTimedOut, .withdrawn,
+        .requested, .podOutdated, .primaryLost, .candidateLost, .demoteTimedOut, .withdrawn,
     ]
 }

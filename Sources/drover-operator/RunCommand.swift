@@ -38,6 +38,9 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "How many clusters are looked at at the same time.")
     var workers = 16
 
+    @Option(help: "How many clusters may replace their pods at once after a change of image or spec; 0 for none.")
+    var maximumRollouts = 4
+
     @Option(
         help: """
             A JSON file that says how nodes are judged; what it leaves out is as by default. Without it, the file that \
@@ -54,6 +57,7 @@ struct RunCommand: AsyncParsableCommand {
             throw ValidationError("--log-level knows no '\(self.logLevel)'")
         }
         guard (1...1024).contains(self.workers) else { throw ValidationError("--workers must be 1 to 1024") }
+        guard self.maximumRollouts >= 0 else { throw ValidationError("--maximum-rollouts must not be negative") }
         guard self.metricsAddress.isEmpty || HealthAddress(self.metricsAddress) != nil else {
             throw ValidationError("--metrics-address must be ADDRESS:PORT")
         }
@@ -83,6 +87,8 @@ struct RunCommand: AsyncParsableCommand {
             let data = try Data(contentsOf: URL(fileURLWithPath: nodeRanking))
             ranking = try JSONDecoder().decode(NodeRanking.self, from: data)
         }
+        var planning = PlanningConfiguration()
+        planning.maximumRollouts = self.maximumRollouts
         let host = ProcessInfo.processInfo.environment["POD_NAME"] ?? ProcessInfo.processInfo.hostName
         let drover = DroverOperator(
             configuration: OperatorConfiguration(
@@ -93,6 +99,7 @@ struct RunCommand: AsyncParsableCommand {
                 instanceImage: self.image,
                 poolerImage: self.poolerImage,
                 ranking: ranking,
+                planning: planning,
                 workers: self.workers
             ),
             client: client,

@@ -23,6 +23,9 @@ enum Remedy {
         case .nameTaken: "remove or rename the object that belongs to somebody else"
         case .apiRefused: "look at the operator's rights and at the quota of the namespace"
         case .instanceFailing: "look at the instance's log"
+        case .podNotStarting, .poolerNotStarting: "mend what the message names; the pod is replaced by itself"
+        case .rollingOut: "nothing: pods are replaced one by one"
+        case .rolloutWaits: "see what the message names; pods are replaced when that is over"
         case .unschedulable: "add a node that fits, or free the zone's capacity"
         case .instancesMissing, .creatingInstances, .noPrimary, .bootstrapping:
             "wait until all instances are ready: kubectl drover status \(cluster)"

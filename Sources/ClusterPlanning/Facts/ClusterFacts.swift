@@ -57,6 +57,12 @@ public struct ClusterFacts: Sendable {
     public var otherTransitions: Int = 0
     /// How many other clusters have an instance that joins, and copies the database for it.
     public var otherCopies: Int = 0
+    /// How many other clusters replace their pods one by one.
+    public var otherRollouts: Int = 0
+    /// What a new pod of an instance would be made from, see `Annotations.template`; nil when nobody can say.
+    public var template: String?
+    /// What a new pod of a pooler would be made from.
+    public var poolerTemplate: String?
     /// Since when this process has not heard of a primary that serves; nil while it does.
     public var primaryMissingSince: Date?
     /// How far the primary of the present term is known to have written, by this process.
@@ -144,6 +150,8 @@ public struct PlanningConfiguration: Sendable, Hashable {
     public var announcementSettleSeconds: Double = 5
     /// How many clusters may move at once.
     public var maximumTransitions: Int = 50
+    /// How many clusters may replace their pods at once; 0 for none, then only pods that do not start are replaced.
+    public var maximumRollouts: Int = 4
     /// How many primaries an announced move may bring to one fresh node.
     public var maximumPrimariesPerNode: Int = 50
     /// How often a primary that may stay is asked what would be in the way of a move; in seconds, infinity for

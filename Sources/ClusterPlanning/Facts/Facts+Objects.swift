@@ -30,8 +30,25 @@ extension PodFacts {
             isUnschedulable: scheduled?.status == "False" && pod.spec?.nodeName == nil,
             avoidedNodes: Set(avoided.split(separator: ",").map(String.init)),
             isContainerDown: container?.state?.terminated != nil || container?.state?.waiting != nil,
-            notReadySince: isReady ? nil : (ready?.lastTransitionTime ?? pod.metadata.creationTimestamp)?.date
+            notReadySince: isReady ? nil : (ready?.lastTransitionTime ?? pod.metadata.creationTimestamp)?.date,
+            template: pod.metadata.annotations?[Annotations.template],
+            waiting: pod.startProblem
         )
+    }
+}
+
+extension Pod {
+    /// Why the kubelet cannot start a container, as `Reason: message`; nil when it can, or has not tried yet.
+    package var startProblem: String? {
+        let usual = ["ContainerCreating", "PodInitializing"]
+        for container in self.status?.containerStatuses ?? [] {
+            guard let waiting = container.state?.waiting, let reason = waiting.reason, !usual.contains(reason) else {
+                continue
+            }
+            guard let message = waiting.message, !message.isEmpty else { return reason }
+            return "\(reason): \(message)"
+        }
+        return nil
     }
 }
 

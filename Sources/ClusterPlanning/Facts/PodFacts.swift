@@ -29,6 +29,10 @@ public struct PodFacts: Sendable, Hashable {
     public var isContainerDown: Bool
     /// Since when the pod has not been ready, nil while it is.
     public var notReadySince: Date?
+    /// What the pod was made from, see `Annotations.template`; nil when it does not say.
+    public var template: String?
+    /// Why a container does not start, in the kubelet's words; nil while none waits.
+    public var waiting: String?
 
     /// Makes a pod.
     public init(
@@ -44,7 +48,9 @@ public struct PodFacts: Sendable, Hashable {
         isUnschedulable: Bool = false,
         avoidedNodes: Set<String> = [],
         isContainerDown: Bool = false,
-        notReadySince: Date? = nil
+        notReadySince: Date? = nil,
+        template: String? = nil,
+        waiting: String? = nil
     ) {
         self.instance = instance
         self.uid = uid
@@ -59,6 +65,8 @@ public struct PodFacts: Sendable, Hashable {
         self.avoidedNodes = avoidedNodes
         self.isContainerDown = isContainerDown
         self.notReadySince = notReadySince
+        self.template = template
+        self.waiting = waiting
     }
 }
 

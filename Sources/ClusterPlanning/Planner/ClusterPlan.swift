@@ -49,6 +49,8 @@ public struct ClusterPlan: Sendable {
     public var keptReplicas: [String] = []
     /// Whether the primary may be stopped together with its node: nobody has to wait for it.
     public var isLetGo = false
+    /// Whether pods are being replaced one by one.
+    public var isRollingOut = false
 
     /// Asks to look again at `date` at the latest.
     mutating func wake(at date: Date) {

@@ -75,6 +75,7 @@ struct Planning {
         self.planLabels()
         self.planEndpoint()
         self.planInstances()
+        self.planRollout()
         self.planPoolers()
         self.present()
     }
@@ -138,7 +139,7 @@ struct Planning {
             && self.facts.instances.allSatisfy { self.facts.pods[$0]?.isReady == true }
             && (self.facts.rank(ofNode: self.facts.primaryPod?.node) ?? .leaving) < .announced
             && self.facts.isPrimaryServing && !self.isPrimaryEnding && self.requestedSwitchover == nil
-            && self.idleReplicas.isEmpty
+            && self.idleReplicas.isEmpty && self.outdatedPods.isEmpty
         if !isAtRest { self.plan.watched.formUnion(self.facts.instances) }
     }
 

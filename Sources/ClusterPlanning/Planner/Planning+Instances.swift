@@ -25,6 +25,7 @@ extension Planning {
         guard self.facts.problems.isEmpty else { return }
         if self.isReplicaHeldByCount, !self.isReplacementComplete { self.needsExtraInstance = true }
         self.planReplacement()
+        if self.needsInstanceForRollout { self.needsExtraInstance = true }
         // One that has never joined has nothing that others lack: another one takes its place.
         if let stuck = self.status.joining.first(where: { self.cannotJoin($0) || self.isInTheWay($0) }) {
             self.giveUp(joining: stuck)

@@ -42,7 +42,7 @@ extension Planning {
         {
             return wish
         }
-        guard assessment.rank >= .announced else { return nil }
+        guard assessment.rank >= .announced else { return self.rolloutWish(node: node, assessment) }
         return MoveWish(
             reason: assessment.reason ?? .nodeAnnotated,
             node: node,
@@ -69,6 +69,10 @@ extension Planning {
     mutating func planMove() {
         guard self.status.systemIdentifier != nil, let primary = self.status.primary, let wish = self.moveWish() else {
             self.plan.move = .settled
+            return
+        }
+        if wish.reason == .podOutdated {
+            self.planOutdatedPrimary(wish, from: primary)
             return
         }
         if self.facts.isSingle, self.facts.spec.singleInstance != .surge {

@@ -97,6 +97,8 @@ extension Planning {
                 reason,
                 "\(transition.from) to \(transition.to ?? "?"): \(transition.phase.rawValue)"
             )
+        } else if let rollout = self.rolloutProgress {
+            set(.progressing, true, rollout.reason, SchemaLimits.cut(rollout.message))
         } else if ready < wanted || !status.joining.isEmpty {
             set(.progressing, true, .creatingInstances, "\(ready) of \(wanted) instances are ready")
         } else if status.members.count > wanted {
@@ -154,12 +156,26 @@ extension Planning {
             degrade(obstacle.reason, obstacle.message)
         } else if let pod = self.facts.pods.values.filter(\.isUnschedulable).min(by: { $0.instance < $1.instance }) {
             degrade(.unschedulable, "\(pod.instance): no node fits")
+        } else if let (instance, problem) = self.startProblem {
+            degrade(.podNotStarting, "\(instance): \(problem)")
+        } else if let (pooler, problem) = self.poolerProblem {
+            degrade(.poolerNotStarting, "\(pooler): \(problem)")
         } else if self.status.transition == nil, let replica = self.idleReplicas.first {
             // Mostly for a moment, after a restart of either side: no event.
             set(.degraded, true, .replicaNotStreaming, "\(replica) does not stream from the primary")
         } else {
             set(.degraded, false, .asDeclared, "nothing is wrong")
         }
+    }
+
+    private var startProblem: (String, String)? {
+        self.facts.pods.values.sorted { $0.instance < $1.instance }.lazy
+            .compactMap { pod in pod.waiting.map { (pod.instance, $0) } }.first
+    }
+
+    private var poolerProblem: (String, String)? {
+        self.facts.poolers.values.sorted { $0.name < $1.name }.lazy
+            .compactMap { pooler in pooler.waiting.map { (pooler.name, $0) } }.first
     }
 
     private var firstProblem: (String, String)? {

@@ -29,7 +29,20 @@ extension Planning {
                 if self.facts.poolers[name] == nil { self.plan.poolers.creations.append(name) }
                 number += 1
             }
+        } else if self.status.transition == nil, let outdated = self.nextOutdated(alive) {
+            self.plan.poolers.deletions.append(PodReference(instance: outdated.name, uid: outdated.uid))
         }
+    }
+
+    /// The pooler to replace, because it was made from another image or an older spec: one that serves nobody at once,
+    /// and of the others one while all serve.
+    private func nextOutdated(_ alive: [PoolerFacts]) -> PoolerFacts? {
+        guard let template = self.facts.poolerTemplate else { return nil }
+        let outdated = alive.filter { $0.template.map { $0 != template } ?? false }
+            .sorted { self.number($0) > self.number($1) }
+        if let idle = outdated.first(where: { !$0.isReady }) { return idle }
+        let isComplete = self.facts.poolers.values.allSatisfy { $0.isReady && !$0.isTerminating }
+        return isComplete && self.facts.hold == nil ? outdated.first : nil
     }
 
     private func number(_ pooler: PoolerFacts) -> Int {

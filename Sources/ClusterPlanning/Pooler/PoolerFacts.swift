@@ -15,6 +15,10 @@ public struct PoolerFacts: Sendable, Hashable {
     public var isTerminating: Bool
     /// Whether all containers have ended for good.
     public var isFinished: Bool
+    /// What the pod was made from, see `Annotations.template`; nil when it does not say.
+    public var template: String?
+    /// Why a container does not start, in the kubelet's words; nil while none waits.
+    public var waiting: String?
 
     /// Makes a pooler.
     public init(
@@ -23,7 +27,9 @@ public struct PoolerFacts: Sendable, Hashable {
         address: String? = nil,
         isReady: Bool = false,
         isTerminating: Bool = false,
-        isFinished: Bool = false
+        isFinished: Bool = false,
+        template: String? = nil,
+        waiting: String? = nil
     ) {
         self.name = name
         self.uid = uid
@@ -31,6 +37,8 @@ public struct PoolerFacts: Sendable, Hashable {
         self.isReady = isReady
         self.isTerminating = isTerminating
         self.isFinished = isFinished
+        self.template = template
+        self.waiting = waiting
     }
 }
 

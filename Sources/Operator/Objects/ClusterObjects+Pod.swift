@@ -6,8 +6,6 @@ internal import PostgresClusterAPI
 enum OperatorAnnotations {
     /// When the certificates in a Secret end.
     static let notAfter = "drover.dev/not-after"
-    /// Hash of what an object was made from.
-    static let configurationHash = "drover.dev/configuration-hash"
 }
 
 /// Paths inside the pod of an instance.
@@ -30,7 +28,7 @@ extension ClusterObjects {
     func pod(_ instance: String, avoiding avoided: [String: String], preferring zone: String? = nil) -> JSONValue {
         var labels = self.instanceLabels(instance)
         labels[Labels.role] = PodRole.replica.rawValue
-        var annotations = [Annotations.safeToEvict: "true"]
+        var annotations = [Annotations.safeToEvict: "true", Annotations.template: self.template]
         if !avoided.isEmpty {
             annotations[Annotations.avoidedNodes] = avoided.keys.sorted().joined(separator: ",")
         }

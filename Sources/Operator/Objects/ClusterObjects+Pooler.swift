@@ -96,7 +96,9 @@ extension ClusterObjects {
             Pod.resourceType,
             pooler,
             labels: Labels.pooler(pooler, cluster: self.name),
-            annotations: [Annotations.safeToEvict: "true"],
+            annotations: [
+                Annotations.safeToEvict: "true", Annotations.template: self.poolerTemplate(image: image),
+            ],
             [
                 "spec": [
                     "serviceAccountName": .string(self.names.pooler),

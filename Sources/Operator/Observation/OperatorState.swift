@@ -30,6 +30,14 @@ final class OperatorState: Sendable {
         var moves: [ObjectKey: ClusterMove] = [:]
     }
 
+    /// What other clusters are at.
+    struct Crowd {
+        var transitions = 0
+        var copies = 0
+        var rollouts = 0
+        var primariesPerNode: [String: Int] = [:]
+    }
+
     /// What a cluster means for nodes, as planned last.
     struct ClusterMove: Sendable, Hashable {
         /// Where the primary is.
@@ -45,6 +53,8 @@ final class OperatorState: Sendable {
         var isCopying = false
         /// Since when it is held up.
         var since: Timestamp?
+        /// Whether it replaces its pods.
+        var isRollingOut = false
 
         /// The nodes whose replies depend on this.
         var nodes: Set<String> {
@@ -140,19 +150,18 @@ final class OperatorState: Sendable {
 
     func moves() -> [ObjectKey: ClusterMove] { self.shared.withLock { $0.moves } }
 
-    /// How many clusters other than `key` move or copy, and how many primaries each node has.
-    func crowd(except key: ObjectKey) -> (transitions: Int, copies: Int, primariesPerNode: [String: Int]) {
+    /// How many clusters other than `key` move, copy or replace their pods, and how many primaries each node has.
+    func crowd(except key: ObjectKey) -> Crowd {
         self.shared.withLock { shared in
-            var transitions = 0
-            var copies = 0
-            var primaries: [String: Int] = [:]
+            var crowd = Crowd()
             for (other, move) in shared.moves where other != key {
-                if case .moving = move.summary { transitions += 1 }
-                if move.isCopying { copies += 1 }
+                if case .moving = move.summary { crowd.transitions += 1 }
+                if move.isCopying { crowd.copies += 1 }
+                if move.isRollingOut { crowd.rollouts += 1 }
                 // A move under way counts where it goes.
-                if let node = move.candidateNode ?? move.primaryNode { primaries[node, default: 0] += 1 }
+                if let node = move.candidateNode ?? move.primaryNode { crowd.primariesPerNode[node, default: 0] += 1 }
             }
-            return (transitions, copies, primaries)
+            return crowd
         }
     }
 
@@ -191,7 +200,11 @@ final class OperatorState: Sendable {
         facts.replicasBudget = self.budgets.entry(names.replicasBudget, of: key)?.value
         facts.lease = self.leases.entry(names.lease, of: key)?.value.facts(now: .now)
         (facts.nodes, facts.assessments) = self.nodes(now: now)
-        (facts.otherTransitions, facts.otherCopies, facts.primariesPerNode) = self.crowd(except: key)
+        let crowd = self.crowd(except: key)
+        facts.otherTransitions = crowd.transitions
+        facts.otherCopies = crowd.copies
+        facts.otherRollouts = crowd.rollouts
+        facts.primariesPerNode = crowd.primariesPerNode
         self.runtime(of: key).fill(&facts)
         return facts
     }

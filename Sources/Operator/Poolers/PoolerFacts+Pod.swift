@@ -13,7 +13,9 @@ extension PoolerFacts {
             address: pod.status?.podIP,
             isReady: pod.status?.conditions?.first { $0.type == "Ready" }?.status == "True",
             isTerminating: pod.metadata.deletionTimestamp != nil,
-            isFinished: pod.status?.phase == "Failed" || pod.status?.phase == "Succeeded"
+            isFinished: pod.status?.phase == "Failed" || pod.status?.phase == "Succeeded",
+            template: pod.metadata.annotations?[Annotations.template],
+            waiting: pod.startProblem
         )
     }
 }

@@ -76,6 +76,8 @@ struct ClusterReconciler: Sendable {
         let now = Date()
         var facts = self.state.facts(of: cluster, key: key, now: now)
         if let obstacle { facts.obstacle = Self.obstacle(obstacle) }
+        facts.template = objects.template
+        facts.poolerTemplate = objects.poolerTemplate(image: self.configuration.poolerImage)
         let plan = self.planner.plan(facts, now: now)
         if let decision = plan.decision {
             if facts.obstacle != nil, facts.status.term == 0 { return false }
@@ -333,7 +335,9 @@ struct ClusterReconciler: Sendable {
             summary: plan.move,
             keptReplicaNodes: Set(plan.keptReplicas.compactMap { facts.pods[$0]?.node }),
             isCopying: !plan.status.joining.isEmpty,
-            since: condition?.status == .false ? condition?.lastTransitionTime : nil
+            since: condition?.status == .false ? condition?.lastTransitionTime : nil,
+            isRollingOut: plan.isRollingOut
+                || (plan.status.transition?.reason == .podOutdated && plan.status.transition?.kind == .switchover)
         )
         let isFirst = !self.state.isKnownMove(key)
         let nodes = self.state.setMove(move, of: key)
