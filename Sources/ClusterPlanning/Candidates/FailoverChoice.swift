@@ -34,7 +34,7 @@ struct FailoverChoice {
                 Obstacle(reason: .noSuccessor, message: "no member answers that could become primary")
             )
         }
-        if self.isRequired, let missing = self.settings.first(where: { $0.count > 0 && !self.isSatisfied($0) }) {
+        if self.isRequired, let missing = self.settings.first(where: { $0.count > 0 && !self.isSatisfied($0, by: best.key) }) {
             return .refused(
                 Obstacle(
                     reason: .quorumMissing,
@@ -44,7 +44,7 @@ struct FailoverChoice {
                 )
             )
         }
-        let isComplete = self.settings.allSatisfy { $0.count > 0 && self.isSatisfied($0) }
+        let isComplete = self.settings.allSatisfy { $0.count > 0 && self.isSatisfied($0, by: best.key) }
         if !isComplete, let known = self.lastKnownLSN {
             let loss = known.bytes(after: best.value.end)
             if loss > self.maximumLoss {
@@ -65,10 +65,14 @@ struct FailoverChoice {
     private var settings: [SynchronousSetting] { self.synchronous?.possible ?? [.none] }
 
     /// Whether one who has every commit that was acknowledged under a setting is among those who answer.
-    private func isSatisfied(_ setting: SynchronousSetting) -> Bool {
+    ///
+    /// One whose newest term nobody can tell may have more than the one that seems to be best.
+    private func isSatisfied(_ setting: SynchronousSetting, by best: String) -> Bool {
         // The lost primary itself has everything.
         if self.standing[self.lost] != nil { return true }
-        return setting.standbys.count { self.standing[$0] != nil } >= setting.quorum
+        return setting.standbys.count { name in
+            self.standing[name].map { $0.isTermCertain || name == best } ?? false
+        } >= setting.quorum
     }
 
     /// The newest history first, then the most of it; the same timeline number may come from two terms.

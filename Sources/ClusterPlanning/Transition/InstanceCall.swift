@@ -75,16 +75,28 @@ public struct Standstill: Sendable, Hashable {
     /// The timeline of its newest WAL.
     public var timeline: Int64
     /// The term under which that timeline began: two promotions may have picked the same number.
+    ///
+    /// When it does not know, because it streamed across a promotion that it had no time to take note of, the newest term
+    /// that it knows of its history: it began in that one, or later.
     public var timelineTerm: Int64
+    /// Whether ``timelineTerm`` is that of the timeline itself.
+    public var isTermCertain: Bool
     /// The end of its WAL, replayed or not.
     public var end: LSN
     /// PostgreSQL's system identifier.
     public var systemIdentifier: String?
 
     /// Makes it.
-    public init(timeline: Int64, timelineTerm: Int64, end: LSN, systemIdentifier: String? = nil) {
+    public init(
+        timeline: Int64,
+        timelineTerm: Int64,
+        isTermCertain: Bool = true,
+        end: LSN,
+        systemIdentifier: String? = nil
+    ) {
         self.timeline = timeline
         self.timelineTerm = timelineTerm
+        self.isTermCertain = isTermCertain
         self.end = end
         self.systemIdentifier = systemIdentifier
     }

@@ -25,7 +25,10 @@ extension Supervisor {
     func fetchReport() async {
         guard case .verifyAndFollow(let primary, let term) = RoleMachine.decide(self.observe()),
             self.postmaster?.accepts == true
-        else { return }
+        else {
+            await self.learnPromotion()
+            return
+        }
         do {
             // The position first: what is compared with a later answer must be older than it.
             let position = try await self.position()
@@ -44,6 +47,67 @@ extension Supervisor {
                 metadata: ["primary": "\(primary)", "error": "\(error)"]
             )
         }
+    }
+
+    /// Takes note of a promotion across which this standby streams: its primary was a standby for a moment, and begins a new
+    /// timeline in the same term.
+    ///
+    /// Who only has the number of a timeline cannot tell it from another promotion's of that number, and would have to be
+    /// cloned anew at the next change of primary. The receiver's connection is the proof: it was there before the question
+    /// and is after the answer, so what comes over it is what the primary tells of.
+    private func learnPromotion() async {
+        guard let upstream = self.upstream, self.postmaster?.isPrimary == false, self.facts.isStreaming,
+            let timeline = self.facts.receivedTimeline,
+            !self.disk.certainPromotions.contains(where: { $0.timeline == timeline })
+        else { return }
+        do {
+            let address = try self.address(of: upstream.primary)
+            guard address == self.upstreamAddress, let before = try await self.receiver() else { return }
+            let report = try await self.peers.history(
+                ofInstance: upstream.primary,
+                address: address,
+                term: upstream.term,
+                afterCheckpoint: false
+            )
+            guard report.history.timeline == timeline, before.timeline == timeline,
+                try await self.receiver() == before
+            else { return }
+            let isNoted = try await self.exclusively { () -> Bool in
+                guard self.upstream == upstream, self.upstreamAddress == address, !self.isPromoting,
+                    self.postmaster?.isPrimary == false
+                else { return false }
+                self.disk.follows(report.promotions)
+                try await self.saveState()
+                return true
+            }
+            guard isNoted else { return }
+            self.logger.notice(
+                "Took note of a promotion while streaming",
+                metadata: ["primary": "\(upstream.primary)", "timeline": "\(timeline)"]
+            )
+        } catch {
+            self.logger.debug(
+                "Cannot tell yet where a timeline comes from",
+                metadata: ["primary": "\(upstream.primary)", "timeline": "\(timeline)", "error": "\(error)"]
+            )
+        }
+    }
+
+    private struct Receiver: Equatable {
+        var pid: String
+        var timeline: UInt32
+    }
+
+    /// The process that streams, while one does.
+    private func receiver() async throws -> Receiver? {
+        let row = try await self.local()
+            .query(
+                "select pid, received_tli as timeline from pg_stat_wal_receiver where status = 'streaming'",
+                timeout: .seconds(5)
+            )
+            .first
+        guard let pid = row?["pid"], let timeline = row?["timeline"].flatMap({ UInt32($0) }) else { return nil }
+        return Receiver(pid: pid, timeline: timeline)
     }
 
     /// Where this instance's WAL ends.

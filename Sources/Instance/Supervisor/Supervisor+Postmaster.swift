@@ -365,7 +365,9 @@ extension Supervisor {
             self.problem = .init(reason: "UnexpectedPromotion", message: "PostgreSQL left recovery without being asked")
             Task { await self.processes.signal(postmaster.process, StopSignal.immediate.rawValue) }
         }
-        let isNews = facts.isStreaming != self.facts.isStreaming || !wasAccepting
+        let isNews =
+            facts.isStreaming != self.facts.isStreaming || !wasAccepting
+            || facts.receivedTimeline != self.facts.receivedTimeline
         self.facts = facts
         self.postmaster?.accepts = true
         if self.failedStarts > 0 { self.problem = nil }

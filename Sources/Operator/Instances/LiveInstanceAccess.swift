@@ -106,6 +106,7 @@ struct LiveInstanceAccess: InstanceAccess {
             return Standstill(
                 timeline: timeline,
                 timelineTerm: 0,
+                isTermCertain: false,
                 end: end,
                 systemIdentifier: status.systemIdentifier
             )
@@ -146,7 +147,8 @@ extension Standstill {
         let promotion = answer.promotions.first { $0.timeline == answer.timeline }
         self.init(
             timeline: answer.timeline,
-            timelineTerm: promotion?.term ?? 0,
+            timelineTerm: promotion?.term ?? answer.promotions.map(\.term).max() ?? 0,
+            isTermCertain: promotion != nil,
             end: answer.end,
             systemIdentifier: answer.systemIdentifier
         )

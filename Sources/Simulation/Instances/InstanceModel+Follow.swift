@@ -61,7 +61,7 @@ extension InstanceModel {
         guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isPrimary,
             case .verifyAndFollow(let primary, let term) = RoleMachine.decide(self.observe()),
             let position = self.position
-        else { return then() }
+        else { return self.learnPromotion(then) }
         self.history(of: primary, term: term, afterCheckpoint: false) { report in
             if let report {
                 self.report = (RoleFacts.Upstream(primary: primary, term: term), report)
@@ -70,6 +70,21 @@ extension InstanceModel {
                 self.report = nil
             }
             then()
+        }
+    }
+
+    /// Takes note of a promotion across which it streams.
+    private func learnPromotion(_ then: @escaping () -> Void) {
+        guard let postmaster = self.postmaster, let connection = postmaster.connection, let upstream = self.upstream,
+            let timeline = self.volume.data?.timeline,
+            !self.disk.certainPromotions.contains(where: { $0.timeline == timeline })
+        else { return then() }
+        self.history(of: upstream.primary, term: upstream.term, afterCheckpoint: false) { report in
+            guard let report, report.history.timeline == timeline, self.volume.data?.timeline == timeline,
+                self.postmaster === postmaster, postmaster.connection == connection, self.upstream == upstream
+            else { return then() }
+            self.disk.follows(report.promotions)
+            self.save { _ in then() }
         }
     }
 
@@ -350,7 +365,7 @@ extension InstanceModel {
             if let refusal = refusal() { return over(.refused(refusal)) }
             let goOn: Completion = { isSaved in
                 guard isSaved, let postmaster = self.postmaster else { return over(.refused("VolumeFailed")) }
-                if let upstream = self.upstream, upstream.term < term {
+                if self.upstream.map({ $0.term < term }) ?? true {
                     self.upstream = nil
                     self.upstreamAddress = nil
                     self.report = nil
@@ -372,7 +387,8 @@ extension InstanceModel {
             let promotion = self.disk.certainPromotions.first { $0.timeline == data.timeline }
             let still = Standstill(
                 timeline: Int64(data.timeline),
-                timelineTerm: Int64(promotion?.term ?? 0),
+                timelineTerm: Int64(promotion?.term ?? self.disk.certainPromotions.map(\.term).max() ?? 0),
+                isTermCertain: promotion != nil,
                 end: LSN(rawValue: data.end),
                 systemIdentifier: String(data.systemIdentifier)
             )

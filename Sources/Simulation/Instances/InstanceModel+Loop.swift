@@ -229,6 +229,9 @@ extension InstanceModel {
         guard let since, since.duration(to: self.now) > .seconds(6) else { return }
         self.note("gets no WAL, compares again")
         self.upstream = nil
+        // What streams without having been compared could not be told from another history later on.
+        self.upstreamAddress = nil
+        self.world.disconnect(postmaster)
         self.kick()
     }
 }
