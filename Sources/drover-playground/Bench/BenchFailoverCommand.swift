@@ -9,7 +9,8 @@ struct BenchFailoverCommand: AsyncParsableCommand {
         abstract: "Measure the write gap after failures, in turn with those of Patroni.",
         discussion: """
             Patroni is measured twice: with its defaults, and with the shortest times that its documentation allows \
-            (ttl 20, loop_wait 1, retry_timeout 3).
+            (ttl 20, loop_wait 1, retry_timeout 3). The contestants take turns; only while a node is silent or the API \
+            server is away, when all is waiting, they are measured at the same time.
             """
     )
 
@@ -27,6 +28,9 @@ struct BenchFailoverCommand: AsyncParsableCommand {
 
     @Option(help: "How long the API server does not answer, in seconds.")
     var apiAwaySeconds = 300
+
+    @Option(help: "Write every run to this file, and leave out what is in it already: an interrupted bench goes on.")
+    var progress: String?
 
     @Flag(inversion: .prefixedNo, help: "Measure Drover.")
     var drover = true
@@ -103,20 +107,22 @@ struct BenchFailoverCommand: AsyncParsableCommand {
                         eventLoop: stage.eventLoop
                     )
                     others.append(patroni)
-                    entries.append(.init(label: label, patient: patroni))
+                    entries.append(.init(label: label, patient: patroni, isPeer: true))
                 }
             }
-            let bench = BenchFailover(
+            var bench = BenchFailover(
                 eventLoop: stage.eventLoop,
                 narrator: narrator,
                 entries: entries,
                 faults: self.faults,
                 runs: self.runs,
-                apiAway: .seconds(self.apiAwaySeconds)
+                apiAway: .seconds(self.apiAwaySeconds),
+                progress: try BenchProgress(path: self.progress)
             )
-            let figures = try await bench.measure()
+            narrator.step("on a quiet machine this takes about \((bench.expectedSeconds + 59) / 60) minutes")
+            try await bench.measure()
             for other in others { await other.end() }
-            return figures
+            return bench.progress.figures
         } catch {
             for other in others { await other.end() }
             throw error
