@@ -109,6 +109,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let rollingOut = ConditionReason(rawValue: "RollingOut")
     /// Pods are to be replaced, and something keeps that from going on; the message says what.
     public static let rolloutWaits = ConditionReason(rawValue: "RolloutWaits")
+    /// The volume of an instance is full.
+    public static let diskFull = ConditionReason(rawValue: "DiskFull")
     /// A pod cannot be scheduled.
     public static let unschedulable = ConditionReason(rawValue: "Unschedulable")
     /// The API server refuses what we need.
@@ -166,7 +168,7 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let all: [ConditionReason] = [
         .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
         .switchover, .failover, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing, .podNotStarting,
-        .poolerNotStarting, .rollingOut, .rolloutWaits, .unschedulable,
+        .poolerNotStarting, .rollingOut, .rolloutWaits, .diskFull, .unschedulable,
         .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .justAnnounced, .freshNodesFull, .primaryUnreachable,
         .tooManyMoves,

@@ -22,6 +22,7 @@ enum Remedy {
         case .unreadableStatus: "restore the status from a backup, or ask for help before deleting anything"
         case .nameTaken: "remove or rename the object that belongs to somebody else"
         case .apiRefused: "look at the operator's rights and at the quota of the namespace"
+        case .diskFull: "make room on the volume, or make it larger"
         case .instanceFailing: "look at the instance's log"
         case .podNotStarting, .poolerNotStarting: "mend what the message names; the pod is replaced by itself"
         case .rollingOut: "nothing: pods are replaced one by one"

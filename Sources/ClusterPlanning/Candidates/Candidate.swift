@@ -25,6 +25,8 @@ public enum Refusal: String, Sendable, Hashable, CaseIterable {
     case wrongTimeline = "WrongTimeline"
     /// It is too far behind in replay.
     case replicaLagging = "ReplicaLagging"
+    /// Its volume is full, and the primary's is not.
+    case diskFull = "DiskFull"
     /// It failed in a switchover a moment ago.
     case resting = "Resting"
 }
@@ -109,6 +111,7 @@ extension ClusterFacts {
         guard let timeline = report.timeline, timeline == primaryReport.timeline else { return .wrongTimeline }
         guard let lag = candidate.lag else { return .unreachable }
         if lag > self.spec.switchoverMaximumLag { return .replicaLagging }
+        if report.isDiskFull, !primaryReport.isDiskFull { return .diskFull }
         if let rest = self.restingCandidates[candidate.instance], rest > now { return .resting }
         return nil
     }
@@ -156,7 +159,8 @@ extension Refusal {
         case .replicaLagging: .replicaLagging
         case .notStreaming, .wrongTimeline: .replicaNotStreaming
         case .sameNode, .nodeLeaving: .noOtherNode
-        case .unreachable, .notMember, .podMissing, .terminating, .notScheduled, .notReady, .resting: .noCandidate
+        case .unreachable, .notMember, .podMissing, .terminating, .notScheduled, .notReady, .diskFull, .resting:
+            .noCandidate
         }
     }
 }

@@ -113,6 +113,19 @@ public struct ClusterFacts: Sendable {
     /// The pod of the instance that should be primary.
     public var primaryPod: PodFacts? { self.status.primary.flatMap { self.pods[$0] } }
 
+    /// The primary whose pod is gone while nobody knows whether its process is, too.
+    ///
+    /// A pod that is deleted by force goes at once, and its container lives for as long as its grace period. The API server
+    /// does not know it any more, but whoever has its address can talk to it.
+    public var departed: DepartedPrimary? {
+        guard let primary = self.status.primary, let life = self.lease?.holderLife, life.instance == primary,
+            life.term == self.status.term, life.podUID != self.pods[primary]?.uid,
+            let known = self.status.instance(named: primary), known.podUID == life.podUID,
+            let address = known.address
+        else { return nil }
+        return DepartedPrimary(instance: primary, podUID: life.podUID, address: address, node: known.node)
+    }
+
     /// All instances that belong to the cluster.
     public var instances: [String] { self.status.members + self.status.joining }
 
@@ -125,6 +138,18 @@ public struct ClusterFacts: Sendable {
         guard let primary = self.status.primary, let report = self.report(of: primary) else { return false }
         return report.role == .primary && report.term == self.status.term
     }
+}
+
+/// Where the primary was whose pod is gone.
+public struct DepartedPrimary: Sendable, Hashable {
+    /// The instance.
+    public var instance: String
+    /// The pod that is gone.
+    public var podUID: String
+    /// The pod's address.
+    public var address: String
+    /// The pod's node.
+    public var node: String?
 }
 
 /// What the API server, or another owner of an object, does not let us do.

@@ -138,6 +138,9 @@ public struct InstanceFacts: Sendable, Hashable {
         self.problem = problem
     }
 
+    /// Whether its volume has no room left, be it that PostgreSQL has ended of that or not yet.
+    public var isDiskFull: Bool { self.problem == "DiskFull" }
+
     /// How far its data goes, whether replayed already or not.
     public var reach: LSN? { [self.receivedLSN, self.replayedLSN].compactMap(\.self).max() }
 

@@ -139,7 +139,7 @@ struct Planning {
             && self.facts.instances.allSatisfy { self.facts.pods[$0]?.isReady == true }
             && (self.facts.rank(ofNode: self.facts.primaryPod?.node) ?? .leaving) < .announced
             && self.facts.isPrimaryServing && !self.isPrimaryEnding && self.requestedSwitchover == nil
-            && self.idleReplicas.isEmpty && self.outdatedPods.isEmpty
+            && self.idleReplicas.isEmpty && self.outdatedPods.isEmpty && !self.isPrimaryDiskFull
         if !isAtRest { self.plan.watched.formUnion(self.facts.instances) }
     }
 

@@ -42,7 +42,9 @@ extension Planning {
         {
             return wish
         }
-        guard assessment.rank >= .announced else { return self.rolloutWish(node: node, assessment) }
+        guard assessment.rank >= .announced else {
+            return self.fullDiskWish(node: node, assessment) ?? self.rolloutWish(node: node, assessment)
+        }
         return MoveWish(
             reason: assessment.reason ?? .nodeAnnotated,
             node: node,
@@ -73,6 +75,10 @@ extension Planning {
         }
         if wish.reason == .podOutdated {
             self.planOutdatedPrimary(wish, from: primary)
+            return
+        }
+        if wish.reason == .diskFull {
+            self.planFullDisk(wish, from: primary)
             return
         }
         if self.facts.isSingle, self.facts.spec.singleInstance != .surge {

@@ -34,6 +34,11 @@ extension Planning {
         let pod = self.facts.pods[instance]
         let report = self.facts.report(of: instance)
         let before = self.status.instance(named: instance)
+        if self.facts.departed?.instance == instance, pod?.address == nil, var before {
+            // Only this says where it was, and it may still have to be asked to stop.
+            before.ready = false
+            return before
+        }
         // What is not watched at rest keeps what was said of it, as long as it is the same pod.
         let isSame = before?.podUID == pod?.uid
         let role: InstanceRole? =
@@ -151,7 +156,11 @@ extension Planning {
                 "there are volumes of this cluster but no status: restore the status, or delete the volumes"
             )
         } else if let (instance, problem) = self.firstProblem {
-            degrade(.instanceFailing, "\(instance): \(problem)")
+            if self.facts.report(of: instance)?.isDiskFull == true {
+                degrade(.diskFull, "\(instance): its volume is full, make room or the volume larger")
+            } else {
+                degrade(.instanceFailing, "\(instance): \(problem)")
+            }
         } else if let obstacle = self.synchronousObstacle {
             degrade(obstacle.reason, obstacle.message)
         } else if let pod = self.facts.pods.values.filter(\.isUnschedulable).min(by: { $0.instance < $1.instance }) {

@@ -13,6 +13,36 @@ extension Supervisor {
     /// With less than a WAL segment PostgreSQL cannot go on.
     static let leastFree: UInt64 = 16 << 20
 
+    /// Looks, once a second, whether PostgreSQL has room to go on.
+    ///
+    /// With less than that statements fail sooner or later, although PostgreSQL runs; to say so before it ends lets the
+    /// operator move the primary while nothing is lost by it.
+    func lookAtVolume() async {
+        guard self.volumeLookedAt.duration(to: .now) >= .seconds(1) else { return }
+        self.volumeLookedAt = .now
+        guard let free = await self.volume.freeBytes() else { return }
+        // Back only with room for more than the next segment: what was freed is taken again soon.
+        let isFull = free < (self.isVolumeFull ? 2 * Self.leastFree : Self.leastFree)
+        if !isFull { await self.volume.keepReserve() }
+        guard isFull != self.isVolumeFull else { return }
+        self.isVolumeFull = isFull
+        self.logger.log(
+            level: isFull ? .error : .notice,
+            isFull ? "The volume is full" : "The volume has room again",
+            metadata: ["bytes": "\(free)"]
+        )
+        self.publish()
+    }
+
+    /// What an instance says that runs on a full volume.
+    var volumeProblem: InstanceStatus.Problem? {
+        guard self.isVolumeFull else { return nil }
+        return InstanceStatus.Problem(
+            reason: InstanceStatus.Exit.Reason.diskFull.rawValue,
+            message: "the volume has less than \(Self.leastFree >> 20) MiB left"
+        )
+    }
+
     func postmasterEnded(_ exit: ProcessExit) async {
         guard let postmaster = self.postmaster else { return }
         if let lost = self.lostReign {

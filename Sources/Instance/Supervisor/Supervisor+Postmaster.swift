@@ -320,6 +320,7 @@ extension Supervisor {
                 let rows = try await self.local().query(Self.question, timeout: .seconds(5))
                 guard self.postmaster?.process == postmaster.process else { continue }
                 self.learn(rows)
+                await self.lookAtVolume()
                 try await self.considerAdmission()
                 try await self.lookAtReplication()
                 let isSettled = self.admission == nil && (self.facts.isStreaming || postmaster.isPrimary)

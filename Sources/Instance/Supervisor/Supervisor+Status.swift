@@ -43,7 +43,7 @@ extension Supervisor {
             demotedTerm: demotion.map { Int64($0.term) },
             shutdownLSN: isDemoted ? demotion?.shutdownLSN.map { LSN(rawValue: $0) } : nil,
             lease: lease,
-            problem: self.problem,
+            problem: self.problem ?? self.volumeProblem,
             prepare: self.preparation,
             terminating: self.isTerminating,
             fence: self.fenceStatus(now: now),

@@ -93,6 +93,9 @@ package actor Supervisor {
     var timeline: UInt32?
     var state = InstanceStatus.State.starting
     var problem: InstanceStatus.Problem?
+    /// PostgreSQL runs, and has no room to go on.
+    var isVolumeFull = false
+    var volumeLookedAt = BootTime(nanoseconds: 0)
     /// PostgreSQL ended without being told to.
     var exit: InstanceStatus.Exit?
     var failedStarts = 0
@@ -106,6 +109,7 @@ package actor Supervisor {
     var preparedAt: BootTime?
     var isTerminating = false
     var hasLookedForSuccessor = false
+    var forgottenLookedAt: BootTime?
     var hasFinished = false
     var lastAction: RoleAction?
     var demotedAtMilliseconds: Int64?

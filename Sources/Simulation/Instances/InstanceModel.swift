@@ -86,6 +86,7 @@ final class InstanceModel {
 
     var isTerminating = false
     var terminateBy: BootTime?
+    var forgottenLookedAt: BootTime?
     var hasLookedForSuccessor = false
     var hasFinished = false
 
@@ -349,6 +350,7 @@ final class InstanceModel {
             isTerminating: self.isTerminating
         )
         facts.incarnation = self.nonce
+        if self.volume.isFull { facts.problem = "DiskFull" }
         if let postmaster = self.postmaster, postmaster.isPrimary, postmaster.accepts {
             facts.appliedSynchronous = postmaster.synchronous
             facts.standbys = postmaster.standbys.reduce(into: [:]) { standbys, link in
