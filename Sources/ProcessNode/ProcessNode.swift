@@ -299,7 +299,9 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
         for action in actions {
             switch action {
             case .update(let worker, let pod): await worker.update(pod)
-            case .kill(let worker): await worker.end(.vanished, after: .zero)
+            // A pod deleted by force is gone before its node hears of a grace period: as with a kubelet, it has its
+            // usual time.
+            case .kill(let worker): await worker.end(.vanished, after: max(.seconds(1), worker.pod.gracePeriod))
             case .start(let worker): self.workerAdded.yield(worker)
             }
         }

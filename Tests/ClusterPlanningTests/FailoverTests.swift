@@ -110,6 +110,62 @@ struct FailoverTests {
         #expect(plan(facts, after: 100).calls.contains(hear) == (how == "not asked yet"))
     }
 
+    /// The pod was deleted by force; its container got SIGTERM, and the primary in it goes on for a while.
+    private func departed() -> ClusterFacts {
+        var facts = makeCluster()
+        facts.pods["orders-1"] = nil
+        facts.reports["orders-1"] = nil
+        facts.status.instances = [.init(name: "orders-1", podUID: "uid-1", address: "10.0.0.1", node: "node-a")]
+        facts.lease = LeaseFacts(holder: "orders-1/uid-1/n/3")
+        return facts
+    }
+
+    @Test("A primary whose pod is gone is asked to stop while others stream", arguments: ["gone", "replaced"])
+    func departedPrimary(how: String) {
+        var facts = self.departed()
+        if how == "replaced" {
+            facts.pods["orders-1"] = makeCluster().pods["orders-1"]
+            facts.pods["orders-1"]?.uid = "uid-9"
+            facts.pods["orders-1"]?.address = nil
+        }
+        let begun = plan(facts)
+        #expect(begun.status.transition?.reason == .podDeleted)
+        #expect(begun.status.transition?.phase == .fencing)
+        #expect(begun.status.instance(named: "orders-1")?.address == "10.0.0.1", "where it can be asked")
+        facts.status = begun.status
+        facts.calls[.withhold(instance: "orders-2", term: 4)] = self.withheld(0)
+        let asked = plan(facts)
+        #expect(asked.calls.contains(.demote(instance: "orders-1", term: 3)))
+        #expect(asked.leaseTakeover == nil, "it writes until it says that it does not")
+        facts.calls[.demote(instance: "orders-1", term: 3)] = .done(nil)
+        #expect(plan(facts).leaseTakeover == 4)
+    }
+
+    @Test(
+        "Who cannot be asked, or to whom nobody listens, is waited for",
+        arguments: ["unknown address", "another pod's address", "an older term", "nobody streams", "nobody reports"]
+    )
+    func notAsked(how: String) {
+        var facts = self.departed()
+        switch how {
+        case "unknown address": facts.status.instances[0].address = nil
+        case "another pod's address": facts.status.instances[0].podUID = "uid-0"
+        case "an older term": facts.lease?.holder = "orders-1/uid-1/n/2"
+        case "nobody streams": for other in ["orders-2", "orders-3"] { facts.reports[other]?.isStreaming = false }
+        default: for other in ["orders-2", "orders-3"] { facts.reports[other] = nil }
+        }
+        #expect(plan(facts).decision == nil)
+    }
+
+    @Test("What a primary whose pod is gone has given back need not be waited for")
+    func leftForGood() {
+        var facts = self.departed()
+        facts.lease = LeaseFacts(holder: "", shutdownTerm: 3)
+        #expect(plan(facts).status.transition?.reason == .podDeleted)
+        facts.lease = LeaseFacts(holder: "", shutdownTerm: 2)
+        #expect(plan(facts).decision == nil)
+    }
+
     @Test("With nobody else there, the primary comes back in place")
     func nobodyElse() {
         var facts = self.cluster(Self.losses[0])

@@ -172,11 +172,22 @@ struct ProcessNodeTests {
         }
     }
 
-    @Test func forceDeletedPodIsKilled() async throws {
+    @Test func forceDeletedPodHasItsUsualTimeAndIsKilled() async throws {
         try await NodeFixture.run { fixture in
             try await fixture.withNode { _ in
+                // One that ends when it is told to, although its object is gone already.
+                let obedient = "\(UInt32.random(in: 100_000..<1_000_000_000))"
+                try await fixture.createPod("o", script: "trap 'exit 0' TERM; sleep \(obedient) & wait")
+                try await eventually { ContainerRuntimeTests.isRunning(["sleep", obedient]) }
+                try await fixture.delete("o", grace: 0)
+                try await eventually { !ContainerRuntimeTests.isRunning(["sleep", obedient]) }
+
                 let marker = "\(UInt32.random(in: 100_000..<1_000_000_000))"
-                try await fixture.createPod("p", script: "trap '' TERM; sleep \(marker) & wait")
+                try await fixture.createPod(
+                    "p",
+                    script: "trap '' TERM; sleep \(marker) & wait",
+                    spec: ["terminationGracePeriodSeconds": 3]
+                )
                 try await eventually { ContainerRuntimeTests.isRunning(["sleep", marker]) }
                 try await fixture.delete("p", grace: 0)
                 try await eventually { !ContainerRuntimeTests.isRunning(["sleep", marker]) }

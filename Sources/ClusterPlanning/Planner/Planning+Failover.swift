@@ -58,12 +58,10 @@ extension Planning {
         if let node, self.facts.nodes[node] == nil {
             return self.isSilenceConfirmed(primary) ? Loss(reason: .nodeRemoved, node: node) : nil
         }
-        guard let pod else {
-            return self.isSilenceConfirmed(primary) ? Loss(reason: .podDeleted, node: node) : nil
-        }
-        if let life = self.facts.lease?.holderLife, life.instance == primary, life.podUID != pod.uid {
-            // A pod of its name is there again, but the one that was primary is gone, and nobody can say how.
-            return self.isSilenceConfirmed(primary) ? Loss(reason: .podDeleted, node: node) : nil
+        guard let pod, !self.isHolderPodGone(primary) else {
+            // The pod that was primary is gone, if one of its name is there again or not; nobody can say how.
+            let isKnown = self.isHandingOver() || self.isSilenceConfirmed(primary)
+            return isKnown ? Loss(reason: .podDeleted, node: node) : nil
         }
         let isEnding = pod.isTerminating || pod.isFinished
         if let report = self.facts.report(of: primary) {
@@ -86,6 +84,28 @@ extension Planning {
         guard isEnding || isNodeSilent || isRequested || self.isGraceOver else { return nil }
         guard self.isSilenceConfirmed(primary) else { return nil }
         return Loss(reason: isNodeSilent ? .nodeSilent : isEnding ? .podDeleted : .primaryLost, node: node)
+    }
+
+    /// Whether the pod of the life that holds the Lease is gone, or another one by now.
+    private func isHolderPodGone(_ primary: String) -> Bool {
+        guard let life = self.facts.lease?.holderLife, life.instance == primary else { return false }
+        return life.podUID != self.facts.pods[primary]?.uid
+    }
+
+    /// Whether a primary whose pod is gone can give its right to write back in good order, or has done so.
+    ///
+    /// A pod that is deleted by force goes at once, while its container gets SIGTERM and its usual time. To wait for its end
+    /// would only cost, and as long as somebody streams, nothing is lost when it is asked to stop now.
+    private func isHandingOver() -> Bool {
+        if let lease = self.facts.lease, lease.isFree { return lease.shutdownTerm == self.status.term }
+        guard let departed = self.facts.departed else { return false }
+        return self.status.members.contains { member in
+            guard member != departed.instance, self.isReachable(member), let report = self.facts.report(of: member)
+            else {
+                return false
+            }
+            return report.role == .replica && report.isStreaming
+        }
     }
 
     /// Whether the primary has had its time to come back in place.

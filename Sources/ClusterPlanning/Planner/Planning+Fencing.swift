@@ -35,7 +35,13 @@ extension Planning {
     }
 
     /// An instance that lives without its PostgreSQL can give the right to write back at once.
+    ///
+    /// One whose pod is gone, too, even while its PostgreSQL runs: it lives until its grace period is over, if it lives.
     private mutating func askToGiveUp(_ transition: Transition) {
+        if self.facts.departed?.instance == transition.from {
+            self.call(.demote(instance: transition.from, term: self.status.term))
+            return
+        }
         guard let report = self.facts.report(of: transition.from), report.role != .demoted,
             report.demotedTerm != self.status.term, report.exit?.hasGivenUp != true, self.isReachable(transition.from)
         else { return }

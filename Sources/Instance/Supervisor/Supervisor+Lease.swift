@@ -154,6 +154,13 @@ extension Supervisor {
                 continue
             }
             let now = BootTime.now
+            guard fence.rules.isHeld(now: now) else {
+                // What has run out is not prolonged, though the Lease may still name this life, or does again after the API
+                // server was restored: only taking it anew, which reads the status afterwards, tells whose turn it is.
+                self.kicks.kick()
+                await self.renewalKicks.wait(atMost: .seconds(1), on: self.eventLoop)
+                continue
+            }
             let due = fence.rules.leaseDue(duration: self.leaseDuration) ?? (now + .seconds(60))
             let isStale = self.leaseHasChanged(since: fence.lease)
             let wantsMove = self.wantsMoveAnnotation && fence.lease?.annotation(Annotations.moveRequested) == nil

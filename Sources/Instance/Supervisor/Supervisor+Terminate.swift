@@ -53,9 +53,26 @@ extension Supervisor {
             Int(clamping: status.term) == demotion.term,
             status.primary == self.configuration.instance, !isOver
         {
-            return false
+            return await self.isForgotten
         }
         return true
+    }
+
+    /// Whether the pod's object is gone, so that nobody can call this instance back: the API server does not know it any
+    /// more.
+    ///
+    /// Asked once a second.
+    private var isForgotten: Bool {
+        get async {
+            if let looked = self.forgottenLookedAt, looked.duration(to: .now) < .seconds(1) { return false }
+            self.forgottenLookedAt = .now
+            do {
+                _ = try await self.freshCluster()
+                return false
+            } catch {
+                return error.code == .forbidden
+            }
+        }
     }
 
     /// The last act: a fast stop, never a smart one, and the Lease back with the position that was reached.

@@ -159,8 +159,10 @@ extension ClusterReconciler {
 
     /// Asks an instance for something; the answer is looked at in the next round, which it triggers.
     func start(_ call: InstanceCall, facts: ClusterFacts, runtime: ClusterRuntime, key: ObjectKey) {
-        guard let pod = facts.pods[call.instance], let address = pod.address else { return }
-        let target = InstanceTarget(cluster: key, instance: call.instance, podUID: pod.uid, address: address)
+        let departed = facts.departed.flatMap { $0.instance == call.instance ? $0 : nil }
+        let pod = facts.pods[call.instance]
+        guard let uid = departed?.podUID ?? pod?.uid, let address = departed?.address ?? pod?.address else { return }
+        let target = InstanceTarget(cluster: key, instance: call.instance, podUID: uid, address: address)
         let epoch = ClusterRuntime.CallEpoch(facts.status)
         let deadline = self.deadline(of: call, facts: facts)
         runtime.start(call) { attempt in

@@ -173,11 +173,15 @@ extension InstanceModel {
         }
     }
 
-    private func request<Value>(
+    func request<Value>(
         _ work: @escaping (APIServer) -> Result<Value, APIServer.Failure>,
         then: @escaping (Result<Value, APIServer.Failure>) -> Void
     ) {
-        self.world.request(from: self.machine.endpoint, work) { answer in
+        let (instance, uid) = (self.instance, self.podUID)
+        self.world.request(from: self.machine.endpoint) { (api) -> Result<Value, APIServer.Failure> in
+            // A token counts for as long as its pod is there.
+            api.pod(instance)?.uid == uid ? work(api) : .failure(.forbidden)
+        } answered: { answer in
             self.run { then(answer) }
         }
     }
@@ -210,6 +214,7 @@ extension InstanceModel {
             )
         else { return }
         let now = self.now
+        guard fence.rules.isHeld(now: now) else { return self.renewLater(.seconds(1)) }
         let wantsMove = self.wantsMoveAnnotation && fence.lease?.annotation(Annotations.moveRequested) == nil
         guard now >= due || wantsMove else { return self.renewLater(min(now.duration(to: due), .seconds(1))) }
         guard let lease = fence.lease else {

@@ -249,7 +249,14 @@ extension InstanceModel {
         if let demotion = self.disk.demotion, let status = self.status, Int(clamping: status.term) == demotion.term,
             status.primary == self.instance, !isOver
         {
-            return then(false)
+            if let looked = self.forgottenLookedAt, self.now < looked + .seconds(1) { return then(false) }
+            self.forgottenLookedAt = self.now
+            return self.request {
+                .success($0.cluster)
+            } then: { (result: Result<ClusterObject, APIServer.Failure>) in
+                guard case .failure(.forbidden) = result else { return then(false) }
+                then(true)
+            }
         }
         then(true)
     }

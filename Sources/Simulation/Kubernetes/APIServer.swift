@@ -11,6 +11,8 @@ final class APIServer {
         case conflict
         case notFound
         case unreachable
+        /// Who asks is not known any more.
+        case forbidden
     }
 
     var isDown = false

@@ -28,9 +28,11 @@ extension World {
     }
 
     private func tend(_ machine: Machine) {
-        // A process whose pod is gone, or another one, is stopped.
+        // A process whose pod is gone, or another one, is stopped: a kubelet that has not seen the deletion coming gives it
+        // all of its usual time.
         for process in self.processes where process.isAlive && process.machine === machine {
-            if self.api.pod(process.instance)?.uid != process.podUID { self.stop(process, gracePeriod: 0) }
+            guard self.api.pod(process.instance)?.uid != process.podUID, !process.isToldToStop else { continue }
+            self.stop(process, gracePeriod: self.random.chance(0.2) ? 0 : 30 * Self.second)
         }
         for pod in self.api.pods where pod.node == machine.name { self.tend(machine, pod) }
     }

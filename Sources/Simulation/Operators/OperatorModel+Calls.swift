@@ -6,8 +6,10 @@ internal import PostgresClusterAPI
 extension OperatorModel {
     func start(_ call: InstanceCall, _ facts: ClusterFacts) {
         if case .running? = self.calls[call] { return }
-        guard let pod = self.pods[call.instance], pod.address != nil,
-            let machine = self.world.machines.first(where: { $0.name == pod.node })
+        let departed = facts.departed.flatMap { $0.instance == call.instance ? $0 : nil }
+        let pod = self.pods[call.instance]
+        guard let uid = departed?.podUID ?? pod?.uid, departed != nil || pod?.address != nil,
+            let machine = self.world.machines.first(where: { $0.name == departed?.node ?? pod?.node })
         else { return }
         let attempt = (self.attempts[call] ?? 0) + 1
         self.attempts[call] = attempt
@@ -26,7 +28,7 @@ extension OperatorModel {
         self.world.ask(from: self.endpoint, to: machine.endpoint, timeout: nanoseconds + World.second, mayRepeat: true)
         {
             (reply: @escaping (InstanceModel.Answer) -> Void) in
-            guard let process = self.world.processes.first(where: { $0.isAlive && $0.podUID == pod.uid }) else {
+            guard let process = self.world.processes.first(where: { $0.isAlive && $0.podUID == uid }) else {
                 return reply(.refused("NotRunning"))
             }
             process.receive { $0.answer(call, deadline: nanoseconds, reply) }

@@ -280,8 +280,9 @@ extension World {
             self.evictEverything(until: self.now + self.random.between(0, 2000) * Self.millisecond)
         case .podDeleted:
             guard let pod = self.random.pick(self.api.pods) else { return }
-            self.note("FAULT", "pod of \(pod.instance) deleted by hand")
-            self.deletePod(pod.instance, uid: pod.uid, gracePeriod: 30 * Self.second)
+            let isForced = self.random.chance(0.4)
+            self.note("FAULT", "pod of \(pod.instance) deleted by hand\(isForced ? ", by force" : "")")
+            self.deletePod(pod.instance, uid: pod.uid, gracePeriod: isForced ? 0 : 30 * Self.second)
         case .apiRestored:
             guard self.api.backup != nil else {
                 if self.api.status.systemIdentifier != nil, self.api.status.transition == nil {
