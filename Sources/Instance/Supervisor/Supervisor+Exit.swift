@@ -20,6 +20,11 @@ extension Supervisor {
     func lookAtVolume() async {
         guard self.volumeLookedAt.duration(to: .now) >= .seconds(1) else { return }
         self.volumeLookedAt = .now
+        if self.divergentPrunedAt.duration(to: .now) >= .seconds(3600) {
+            // Also where nothing restarts for months.
+            self.divergentPrunedAt = .now
+            await self.volume.pruneDivergentWAL()
+        }
         guard let free = await self.volume.freeBytes() else { return }
         // Back only with room for more than the next segment: what was freed is taken again soon.
         let isFull = free < (self.isVolumeFull ? 2 * Self.leastFree : Self.leastFree)

@@ -111,8 +111,12 @@ extension Supervisor {
                 self.logger.info("Made a replication slot", metadata: ["slot": "\(slot)"])
             }
         }
-        // A slot that nobody uses keeps WAL for ever.
-        for (slot, isActive) in existing where !wanted.contains(slot) && !isActive {
+        // A slot that nobody uses keeps WAL for ever; one that is still used will be looked at again.
+        for (slot, isActive) in existing where !wanted.contains(slot) {
+            guard !isActive else {
+                self.slotsAreDue = true
+                continue
+            }
             _ = try await connection.query("select pg_drop_replication_slot($1)", [slot], timeout: .seconds(5))
             self.logger.info("Dropped a replication slot", metadata: ["slot": "\(slot)"])
         }

@@ -96,6 +96,7 @@ package actor Supervisor {
     /// PostgreSQL runs, and has no room to go on.
     var isVolumeFull = false
     var volumeLookedAt = BootTime(nanoseconds: 0)
+    var divergentPrunedAt = BootTime.now
     /// PostgreSQL ended without being told to.
     var exit: InstanceStatus.Exit?
     var failedStarts = 0
