@@ -11,6 +11,8 @@ public final class ChaosRun: Sendable {
     private let injector: FaultInjector
     private let options: ChaosOptions
     private let start = ContinuousClock.now
+    /// The same on the clients' clock.
+    private let startMilliseconds = ChaosClient.now
     private let counts = Lock<[String: Int]>([:])
 
     /// How long the clusters may take to become whole once nothing is wrong any more.
@@ -164,6 +166,10 @@ public final class ChaosRun: Sendable {
         self.options.narrate("\(elapsed.seconds).\(tenths) s  \(text)")
     }
 
+    private static func seconds(_ milliseconds: Int64) -> String {
+        "\(milliseconds / 1000).\(abs(milliseconds) % 1000 / 100)"
+    }
+
     // MARK: The end
 
     private func check(_ cluster: ChaosCluster, _ report: inout ChaosReport) async throws {
@@ -180,5 +186,12 @@ public final class ChaosRun: Sendable {
         report.epochs += check.epochs
         report.violations += check.violations.map { "\(cluster.name): \($0)" }
         report.longestGap[cluster.name] = HistoryCheck.longestGap(records)
+        // Beside what was told of the faults, this says what they have cost.
+        for gap in HistoryCheck.longestGaps(records, 3) {
+            let (from, length) = (gap.lowerBound - self.startMilliseconds, gap.upperBound - gap.lowerBound)
+            self.options.narrate(
+                "\(cluster.name): nothing was written for \(Self.seconds(length)) s, from \(Self.seconds(from)) s on"
+            )
+        }
     }
 }

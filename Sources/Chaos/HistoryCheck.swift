@@ -122,8 +122,14 @@ struct HistoryCheck: Sendable {
 
     /// The longest time without an acknowledgement, in milliseconds.
     static func longestGap(_ records: [WriteRecord]) -> Int64 {
+        self.longestGaps(records, 1).first.map { $0.upperBound - $0.lowerBound } ?? 0
+    }
+
+    /// The longest times without an acknowledged write, longest first, each from one acknowledgement to the next.
+    static func longestGaps(_ records: [WriteRecord], _ count: Int) -> [Range<Int64>] {
         let times = records.map(\.acknowledged).sorted()
-        return zip(times, times.dropFirst()).map { $1 - $0 }.max() ?? 0
+        let gaps = zip(times, times.dropFirst()).map { $0..<$1 }
+        return Array(gaps.sorted { ($0.count, $1.lowerBound) > ($1.count, $0.lowerBound) }.prefix(count))
     }
 
     // MARK: Order

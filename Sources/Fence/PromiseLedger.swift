@@ -65,6 +65,9 @@ package struct PromiseLedger: Sendable, Hashable {
     private var asked: [String] = []
     private var promises: [String: Promise] = [:]
     private var sent: [String: Ask] = [:]
+    /// Until when what those have promised carries the primary who were the last others and have left: it is alone since,
+    /// and the Lease, which it did not need before, is to be written first.
+    private var carried: BootTime?
     /// Grows over all terms of one life of the instance.
     private var nextNumber: Int64
 
@@ -98,12 +101,14 @@ package struct PromiseLedger: Sendable, Hashable {
     /// have been promoted. One that is new counts only when it is acknowledged, and it cannot be promoted before.
     package mutating func read(_ membership: Membership) {
         guard membership != self.wanted || membership != self.membership else { return }
+        let before = self.until
         self.wanted = membership
         let all = Set(membership.members + membership.joining)
         self.membership = Membership(
             members: self.membership.members.filter { all.contains($0) },
             joining: self.membership.joining.filter { all.contains($0) }
         )
+        if self.needed.isEmpty, let before { self.carried = max(before, self.carried ?? before) }
     }
 
     /// What may be acknowledged now: the fence holds with the new ones counted in.
@@ -163,7 +168,7 @@ package struct PromiseLedger: Sendable, Hashable {
     /// Until when promises alone carry the primary; nil when one that is needed was never given, or nobody is there
     /// to give any.
     package var until: BootTime? {
-        guard !self.needed.isEmpty else { return nil }
+        guard !self.needed.isEmpty else { return self.carried }
         var earliest: BootTime?
         for peer in self.needed {
             guard let promise = self.promises[peer] else { return nil }

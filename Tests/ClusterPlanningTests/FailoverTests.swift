@@ -126,7 +126,7 @@ struct FailoverTests {
         if how == "replaced" {
             facts.pods["orders-1"] = makeCluster().pods["orders-1"]
             facts.pods["orders-1"]?.uid = "uid-9"
-            facts.pods["orders-1"]?.address = nil
+            facts.pods["orders-1"]?.address = "10.0.0.9"
         }
         let begun = plan(facts)
         #expect(begun.status.transition?.reason == .podDeleted)

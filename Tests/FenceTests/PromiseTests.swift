@@ -224,6 +224,24 @@ struct PromiseTests {
     }
 
     @Test
+    func onePrimaryThatIsLeftAloneHasTimeToWriteTheLease() {
+        var fence = PrimaryFence(ledger: Self.ledger())
+        fence.wroteLease(startedAt: Self.at(0), duration: .seconds(15))
+        for second in stride(from: 0.0, to: 60, by: 3) {
+            for ask in fence.ledger.dueAsks(duration: .seconds(15), now: Self.at(second)) {
+                fence.ledger.granted(ask, by: "x")
+            }
+        }
+        let until = fence.deadline
+        fence.ledger.read(Membership(members: ["db-1"], joining: []))
+        #expect(fence.ledger.needed.isEmpty)
+        #expect(fence.deadline == until, "what the last one has promised still binds it")
+        #expect(fence.leaseDue(duration: .seconds(15)).map { $0 <= Self.at(57) } == true)
+        #expect(fence.isHeld(now: Self.at(57)))
+        #expect(!fence.isHeld(now: Self.at(68)), "promises of nobody do not last")
+    }
+
+    @Test
     func atRestTheLeaseIsNotWritten() {
         var fence = PrimaryFence(ledger: Self.ledger())
         #expect(!fence.isHeld(now: Self.at(0)))

@@ -34,8 +34,9 @@ extension Planning {
         let pod = self.facts.pods[instance]
         let report = self.facts.report(of: instance)
         let before = self.status.instance(named: instance)
-        if self.facts.departed?.instance == instance, pod?.address == nil, var before {
-            // Only this says where it was, and it may still have to be asked to stop.
+        if self.facts.departed?.instance == instance, report == nil, var before {
+            // Only this says where it was, and it may still have to be asked to stop. The next life speaks once it has the
+            // volume, when the one before is over.
             before.ready = false
             return before
         }

@@ -233,10 +233,7 @@ package actor Volume {
         do throws(VolumeError) {
             try self.write(bytes, to: self.layout.stateFile)
         } catch {
-            guard error.code == ENOSPC || error.code == EDQUOT, unsafe unlink(self.layout.reserve) == 0 else {
-                throw error
-            }
-            self.hasReserve = false
+            guard error.code == ENOSPC || error.code == EDQUOT, self.giveFromReserve() else { throw error }
             try self.write(bytes, to: self.layout.stateFile)
             return
         }
@@ -247,8 +244,9 @@ package actor Volume {
     ///
     /// Best effort: a volume that is full already has none to keep.
     package func keepReserve() {
-        guard !self.hasReserve else { return }
-        if !self.exists(self.layout.reserve) {
+        // Not from the last that is left.
+        guard !self.hasReserve, let free = self.freeBytes(), free > 64 << 20 else { return }
+        if self.reserved < Self.reserveSize {
             do {
                 try self.write([UInt8](repeating: 0x2E, count: Self.reserveSize), to: self.layout.reserve)
             } catch {
@@ -258,8 +256,25 @@ package actor Volume {
         self.hasReserve = true
     }
 
+    /// Gives up a part of the reserve: somebody else may take what was given up, and there is more to be written after this.
+    private func giveFromReserve() -> Bool {
+        self.hasReserve = false
+        let size = self.reserved
+        guard size > 0 else { return false }
+        return unsafe truncate(self.layout.reserve, off_t(max(0, size - Self.reservePart))) == 0
+    }
+
+    /// How much is kept now, in bytes.
+    private var reserved: Int {
+        let descriptor = unsafe open(self.layout.reserve, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return 0 }
+        defer { close(descriptor) }
+        return max(0, Int(lseek(descriptor, 0, SEEK_END)))
+    }
+
     /// Enough for the state file, however many members there are, and what the file system needs for it.
-    private static let reserveSize = 64 << 10
+    private static let reservePart = 64 << 10
+    private static let reserveSize = 16 * reservePart
 
     // MARK: PostgreSQL's files
 

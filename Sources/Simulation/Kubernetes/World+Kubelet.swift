@@ -32,7 +32,7 @@ extension World {
         // all of its usual time.
         for process in self.processes where process.isAlive && process.machine === machine {
             guard self.api.pod(process.instance)?.uid != process.podUID, !process.isToldToStop else { continue }
-            self.stop(process, gracePeriod: self.random.chance(0.2) ? 0 : 30 * Self.second)
+            self.stop(process, gracePeriod: 30 * Self.second)
         }
         for pod in self.api.pods where pod.node == machine.name { self.tend(machine, pod) }
     }
