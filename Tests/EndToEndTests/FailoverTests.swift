@@ -72,35 +72,6 @@ struct FailoverTests {
         }
     }
 
-    @Test func aPrimaryWhosePodIsDeletedByForceHandsOverBeforeItEnds() async throws {
-        try await withPlayground { playground in
-            try await playground.createCluster("orders") { cluster in
-                // So long that nobody becomes primary in time by waiting for it.
-                cluster[path: ["spec", "failover"]] = ["leaseDurationSeconds": 300]
-            }
-            try await playground.waitUntilReady("orders")
-            let (primary, _) = try await playground.primary(of: "orders")
-            try await playground.withWriter(to: "orders") { writer in
-                try await playground.client.delete(
-                    Pod.self,
-                    primary,
-                    namespace: playground.namespace,
-                    options: DeleteOptions(gracePeriodSeconds: 0)
-                )
-                // Another one, or the same in its new pod; in either case the old one has given its right to write back.
-                try await playground.eventually("somebody is primary in a newer term", within: .seconds(120)) {
-                    let status = try await playground.cluster("orders").status
-                    return (status?.term ?? 0) > 1 && status?.transition?.phase != .promoting
-                        && status?.instance(named: status?.primary ?? "")?.role == .primary
-                }
-                try await writer.waitForCommits(50, timeout: .seconds(120))
-            }
-            try await playground.eventually("it is over", within: .seconds(120)) {
-                try await playground.cluster("orders").status?.lastTransition?.reason == .podDeleted
-            }
-        }
-    }
-
     @Test func operatorKilledDuringAFailoverIsSucceededByOneThatFinishes() async throws {
         try await withPlayground { playground in
             try await self.createSafeCluster(playground)

@@ -44,32 +44,6 @@ struct VolumeLossTests {
         }
     }
 
-    @Test(.enabled(if: SmallVolume.isPossible, "only root may mount a volume of limited size"))
-    func aPrimaryOnAFullVolumeSaysSoWhileItRunsAndCanBeDemoted() async throws {
-        try await TestCluster.running(leaseSeconds: 6) { cluster in
-            let volume = try SmallVolume(at: cluster.volume("db-1"), megabytes: 320)
-            defer { volume.remove() }
-            try await cluster.bootstrapTwo()
-            _ = try await cluster.asApplication("db-1", "create table t as select 1 as n")
-            try await cluster.waitForCount("db-2", 1)
-            try await cluster.wait("db-1", "with room") { $0.problem == nil }
-            try volume.fill()
-            try await cluster.wait("db-1", "telling of its full volume, and primary") {
-                $0.problem?.reason == "DiskFull" && $0.role == .primary && $0.exit == nil
-            }
-            // What has to be written down for this has a place of its own.
-            _ = try await cluster.client.demote(
-                cluster.endpoint("db-1"),
-                DemoteRequest(term: 1, deadlineMilliseconds: 20_000)
-            )
-            try await cluster.wait("db-1", "demoted") { $0.role == .demoted && $0.demotedTerm == 1 }
-            volume.empty()
-            await cluster.decide(term: 2, primary: "db-2", members: ["db-1", "db-2"])
-            try await cluster.wait("db-2", "primary") { $0.role == .primary && $0.timeline == 2 }
-            try await cluster.wait("db-1", "streaming, with room", seconds: 90) { $0.streaming && $0.problem == nil }
-        }
-    }
-
     @Test
     func aPrimaryWhoseControlFileIsBrokenGivesUpAndIsClonedAnew() async throws {
         try await TestCluster.running(leaseSeconds: 6) { cluster in
