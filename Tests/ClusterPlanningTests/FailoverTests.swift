@@ -392,6 +392,35 @@ struct FailoverTests {
         #expect(plan(facts).removals.isEmpty, "during a transition nothing else is taken away")
     }
 
+    @Test("One that streamed across a promotion without taking note of it counts for what it has, and hides nothing")
+    func uncertainTerm() {
+        func standing(_ end: UInt64, timeline: Int64, term: Int64, isCertain: Bool) -> CallState {
+            let stand = Standstill(
+                timeline: timeline,
+                timelineTerm: term,
+                isTermCertain: isCertain,
+                end: LSN(rawValue: end)
+            )
+            return .answered(.standingStill(stand), until: .distantFuture)
+        }
+        var facts = self.comparing()
+        facts.spec.isSynchronousRequired = true
+        facts.spec.synchronousCount = 1
+        facts.status.synchronous = Synchronous(SynchronousSetting(standbys: ["orders-2", "orders-3"], count: 1))
+        // Both know of term 2 only; one has the next timeline, and so everything that the other has.
+        facts.calls[.standstill(instance: "orders-2", term: 4)] = standing(5000, timeline: 3, term: 2, isCertain: false)
+        facts.calls[.standstill(instance: "orders-3", term: 4)] = standing(1000, timeline: 2, term: 2, isCertain: true)
+        #expect(plan(facts).status.primary == "orders-2")
+        // Nobody can tell which of these has the last commit.
+        facts.calls[.standstill(instance: "orders-3", term: 4)] = standing(1000, timeline: 3, term: 3, isCertain: true)
+        #expect(plan(facts).status.transition?.phase == .fencing)
+        #expect(plan(facts).failoverObstacle?.reason == .quorumMissing)
+        // The lost primary can: it is up again.
+        facts.reports["orders-1"] = InstanceFacts(podUID: "uid-1", role: .replica, term: 3)
+        facts.calls[.standstill(instance: "orders-1", term: 4)] = standing(5100, timeline: 3, term: 3, isCertain: true)
+        #expect(plan(facts).status.primary == "orders-1")
+    }
+
     @Test("Under Required, enough of those who may have acknowledged the last commits must answer")
     func quorum() {
         var facts = self.comparing()

@@ -72,8 +72,8 @@ extension Supervisor {
         await self.processes.signal(postmaster.process, StopSignal.fast.rawValue)
         let start = BootTime.now
         let hurry = start + start.duration(to: deadline) / 2
-        var hasHurried = false
-        let sender = self.senderToCandidate(term: term)
+        // PostgreSQL cannot be asked any more.
+        let senders = self.replication?.senders ?? [:]
         var impatience = start + Self.sendersPatience
         while true {
             if let control = try await self.volume.controlFile(), control.state == .shutDown {
@@ -98,20 +98,17 @@ extension Supervisor {
                 }
                 continue
             }
-            if now >= impatience, let sender {
+            // Who the candidate is may be heard of after the request.
+            let sender = now >= impatience ? self.candidate(term: term).flatMap { senders[$0] } : nil
+            if now >= impatience, sender != nil || now >= hurry {
                 impatience = now + Self.sendersPatience / 4
                 // A sender that waits for room on its way to a receiver that hangs holds the checkpoint up. Whoever is no
-                // candidate gets the rest from the new primary.
+                // candidate gets the rest from the new primary. In the end it may be the candidate's own.
                 let hasFound = await self.volume.terminateWalSenders(
                     postmaster: postmaster.process.pid,
-                    sparing: sender
+                    sparing: now >= hurry ? nil : sender
                 )
                 if hasFound { self.logger.notice("Ending senders of WAL, because the stop takes long") }
-            }
-            if now >= hurry, !hasHurried {
-                hasHurried = true
-                // And if it is the candidate's own.
-                await self.volume.terminateWalSenders(postmaster: postmaster.process.pid)
             }
             if now >= deadline {
                 try await self.stopPostmaster(signal: .immediate)
@@ -130,12 +127,12 @@ extension Supervisor {
     /// A stop that takes longer than this is suspected to wait for a sender.
     private static let sendersPatience = Duration.milliseconds(500)
 
-    /// The process that sends WAL to the instance that is to become primary, and must get everything.
-    private func senderToCandidate(term: Int) -> Int32? {
+    /// The instance that is to become primary, and must get everything.
+    private func candidate(term: Int) -> String? {
         guard let status = self.cluster?.status, status.term == Int64(term), let transition = status.transition,
-            transition.from == self.configuration.instance, let to = transition.to
+            transition.from == self.configuration.instance
         else { return nil }
-        return self.replication?.senders[to]
+        return transition.to
     }
 
     /// Stopped without a last record, so without a word about it: whoever takes the Lease decides as in a failover.
