@@ -300,7 +300,8 @@ public actor LocalPostgres {
         let binary = Self.binaryDirectory + "/" + arguments[0]
         return [
             "bwrap", "--dev-bind", "/", "/", "--unshare-user", "--uid", "5432", "--gid", "5432", "--die-with-parent",
-            "--ro-bind", self.directory + "/passwd", "/etc/passwd", "--setenv", "LC_ALL", "C",
+            // What a postmaster that is killed leaves of System V shared memory goes with it.
+            "--unshare-ipc", "--ro-bind", self.directory + "/passwd", "/etc/passwd", "--setenv", "LC_ALL", "C",
             unsafe access(binary, X_OK) == 0 ? binary : arguments[0],
         ] + arguments.dropFirst()
     }

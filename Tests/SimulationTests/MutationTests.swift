@@ -12,6 +12,7 @@ struct MutationTests {
             (.noWatchdog, "two instances accept writes"),
             (.leaseNotWatched, "two instances accept writes"),
             (.ownPromiseIgnored, "two instances accept writes"),
+            (.joiningNotAcknowledged, "two instances accept writes"),
             (.fenceNotAwaited, "two instances accept writes"),
             (.statusNotReadAgain, "when that was over"),
             (.statusOverwritten, "the term went from"),
@@ -25,7 +26,12 @@ struct MutationTests {
     )
     func isCaught(mutation: Mutation, rule: String) async {
         // Where to begin, so that it does not take long.
-        let first: UInt64 = mutation == .demotionNotPersisted ? 1501 : 1
+        let first: UInt64 =
+            switch mutation {
+            case .demotionNotPersisted: 1501
+            case .joiningNotAcknowledged: 2501
+            default: 1
+            }
         for seed in first..<first + 1000 {
             if Simulation(seed: seed, mutation: mutation).run().violation?.contains(rule) == true { return }
             // Other tests have clocks that run.

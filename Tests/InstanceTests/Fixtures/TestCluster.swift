@@ -206,7 +206,8 @@ final class TestCluster: @unchecked Sendable {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/bwrap")
         process.arguments = [
             "--dev-bind", "/", "/", "--ro-bind", "\(self.directory)/passwd", "/etc/passwd", "--unshare-user", "--uid",
-            "5432", "--gid", "5432", "--unshare-pid", "--proc", "/proc", "--as-pid-1", "--die-with-parent",
+            "5432", "--gid", "5432", "--unshare-pid", "--unshare-ipc", "--proc", "/proc", "--as-pid-1",
+            "--die-with-parent",
             Self.executable, "run", "--log-level", "debug",
         ]
         process.environment = [
