@@ -116,6 +116,8 @@ package struct PromiseLedger: Sendable, Hashable {
     /// `holdsLease` says whether the Lease carries the primary for a while. Nil when there is nothing new, or not yet.
     package func acknowledgeable(holdsLease: Bool, now: BootTime) -> Membership? {
         guard self.wanted != self.membership else { return nil }
+        // Whoever joins now has not promised for as long as that.
+        if let carried, now < carried { return nil }
         let new = self.wanted.others(than: self.instance).subtracting(self.needed)
         guard holdsLease || new.allSatisfy({ self.isFresh($0, now: now) }) else { return nil }
         return self.wanted

@@ -114,6 +114,10 @@ extension Supervisor {
             try await self.remember(new)
             guard self.fence?.number == fence.number else { return }
             self.fence?.rules.ledger.acknowledge(new)
+            // Before anybody hears of it: without the new ones' promises PostgreSQL may have to stop earlier, also when
+            // this supervisor can tell nobody any more.
+            await self.tellWatchdog()
+            guard self.fence?.number == fence.number else { return }
             self.logger.info(
                 "Members acknowledged",
                 metadata: ["members": "\(new.members)", "joining": "\(new.joining)"]

@@ -107,6 +107,7 @@ extension InstanceModel {
             self.isAcknowledging = false
             guard self.fence?.number == reign else { return }
             self.fence?.rules.ledger.acknowledge(new)
+            self.tellWatchdog()
             self.note("acknowledges members \(new.members), joining \(new.joining)")
             self.publish()
             self.kickAsks()
