@@ -75,6 +75,18 @@ extension ClusterFacts {
         self.assess()
     }
 
+    /// Leaves the primary alone, as the spec wants it.
+    mutating func makeSingle(_ maintenance: SingleInstanceMaintenance) {
+        for name in ["orders-2", "orders-3"] {
+            self.pods[name] = nil
+            self.volumes[name] = nil
+            self.reports[name] = nil
+        }
+        self.status.members = ["orders-1"]
+        self.spec.instances = 1
+        self.spec.singleInstance = maintenance
+    }
+
     mutating func freezeBudgets() {
         self.replicasBudget = BudgetFacts(
             minAvailable: 3,

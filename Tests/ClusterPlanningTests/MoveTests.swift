@@ -54,14 +54,7 @@ struct MoveTests {
     /// One instance, on a node that leaves, and another node that is fresh.
     private func makeSingle(_ maintenance: SingleInstanceMaintenance) -> ClusterFacts {
         var facts = makeCluster()
-        for name in ["orders-2", "orders-3"] {
-            facts.pods[name] = nil
-            facts.volumes[name] = nil
-            facts.reports[name] = nil
-        }
-        facts.status.members = ["orders-1"]
-        facts.spec.instances = 1
-        facts.spec.singleInstance = maintenance
+        facts.makeSingle(maintenance)
         facts.cordon("node-a")
         return facts
     }

@@ -133,14 +133,7 @@ struct RolloutTests {
     @Test("A single instance does what its spec says", arguments: SingleInstanceMaintenance.allCases)
     func single(maintenance: SingleInstanceMaintenance) {
         var facts = self.makeOutdated()
-        for name in ["orders-2", "orders-3"] {
-            facts.pods[name] = nil
-            facts.volumes[name] = nil
-            facts.reports[name] = nil
-        }
-        facts.status.members = ["orders-1"]
-        facts.spec.instances = 1
-        facts.spec.singleInstance = maintenance
+        facts.makeSingle(maintenance)
         let result = plan(facts)
         #expect(result.deletions.map(\.instance) == (maintenance == .restart ? ["orders-1"] : []))
         #expect(result.status.joining == (maintenance == .surge ? ["orders-4"] : []))

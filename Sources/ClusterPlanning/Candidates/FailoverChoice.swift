@@ -34,9 +34,9 @@ struct FailoverChoice {
                 Obstacle(reason: .noSuccessor, message: "no member answers that could become primary")
             )
         }
-        let isMissing = { (setting: SynchronousSetting) in setting.count > 0 && !self.isSatisfied(setting, by: best.key)
-        }
-        if self.isRequired, let missing = self.settings.first(where: isMissing) {
+        if self.isRequired,
+            let missing = self.settings.first(where: { $0.count > 0 && !self.isSatisfied($0, by: best.key) })
+        {
             return .refused(
                 Obstacle(
                     reason: .quorumMissing,

@@ -214,8 +214,7 @@ extension Planning {
     /// followed by the move back, again and again, unless only the one it leaves is about to be killed.
     private func isBetterOff(on candidate: Candidate, _ wish: MoveWish) -> Bool {
         if wish.isUrgent || (candidate.rank ?? .leaving) < wish.rank { return true }
-        let there = candidate.node.flatMap { self.facts.assessments[$0]?.deadline }
-        return self.isNear(wish.deadline) && !self.isNear(there)
+        return self.isNear(wish.deadline) && !self.isNear(self.deadline(ofNode: candidate.node))
     }
 
     /// Whether the primary goes to a less good node rather than waiting for a better one.
@@ -264,7 +263,7 @@ extension Planning {
         let kept = Set(self.leavingReplicas.filter { self.hasPlace(insteadOf: $0) }.map(\.instance))
         let movable = others.filter { candidate in
             guard let candidateRank = candidate.rank, candidateRank >= .announced,
-                !kept.contains(candidate.instance) || self.isNear(self.deadline(of: candidate)),
+                !kept.contains(candidate.instance) || self.isNear(self.deadline(ofNode: candidate.node)),
                 let pod = self.facts.pods[candidate.instance], !pod.isTerminating,
                 let volume = self.facts.volumes[candidate.instance]
             else { return false }
@@ -282,9 +281,5 @@ extension Planning {
             // One too many that was made where nobody can go any more gives up its place to one that is of use.
             self.hasUselessExtraInstance = self.facts.instances.count > self.facts.spec.instances
         }
-    }
-
-    private func deadline(of candidate: Candidate) -> Date? {
-        candidate.node.flatMap { self.facts.assessments[$0]?.deadline }
     }
 }

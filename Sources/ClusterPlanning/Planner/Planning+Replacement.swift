@@ -33,7 +33,9 @@ extension Planning {
         guard !self.needsExtraInstance, self.plan.evictions.isEmpty, self.plan.move != .moving,
             self.facts.instances.count <= self.facts.spec.instances,
             self.facts.instances.allSatisfy({ self.facts.pods[$0]?.isReady == true }),
-            let replica = leaving.first(where: { !self.isNear(self.deadline(of: $0)) && self.hasPlace(insteadOf: $0) })
+            let replica = leaving.first(where: {
+                !self.isNear(self.deadline(ofNode: $0.node)) && self.hasPlace(insteadOf: $0)
+            })
         else { return }
         guard self.facts.otherCopies < self.configuration.maximumCopies else {
             self.plan.wake(at: self.now.addingTimeInterval(5))
@@ -47,7 +49,7 @@ extension Planning {
     mutating func keepsReplicas() -> Bool {
         let leaving = self.leavingReplicas
         guard !leaving.isEmpty, self.facts.problems.isEmpty, self.plan.evictions.isEmpty else { return false }
-        let deadlines = leaving.compactMap { self.deadline(of: $0) }
+        let deadlines = leaving.compactMap { self.deadline(ofNode: $0.node) }
         guard !deadlines.contains(where: { self.isNear($0) }) else { return false }
         let isKept: Bool
         if self.status.joining.isEmpty {
@@ -87,5 +89,6 @@ extension Planning {
         return self.facts.zone(ofNode: replica?.node)
     }
 
-    private func deadline(of pod: PodFacts) -> Date? { pod.node.flatMap { self.facts.assessments[$0]?.deadline } }
+    /// Until when whatever is on a node has to be gone.
+    func deadline(ofNode node: String?) -> Date? { node.flatMap { self.facts.assessments[$0]?.deadline } }
 }

@@ -96,15 +96,10 @@ extension Planning {
         self.plan.move = .settled
         // A cluster of one needs another one to move to, until it has moved.
         if self.facts.spec.instances == 1 { self.needsExtraInstance = self.facts.hold == nil }
-        guard self.rolloutObstacle == nil, self.facts.otherTransitions < self.configuration.maximumTransitions else {
-            self.plan.wake(at: self.now.addingTimeInterval(10))
-            return
-        }
-        guard let best = self.facts.candidates(now: self.now).best, (best.rank ?? .leaving) < .announced else {
-            self.plan.wake(at: self.now.addingTimeInterval(10))
-            return
-        }
-        guard case .harmless = self.stopVerdict(on: primary, wish) else {
+        guard self.rolloutObstacle == nil, self.facts.otherTransitions < self.configuration.maximumTransitions,
+            let best = self.facts.candidates(now: self.now).best, (best.rank ?? .leaving) < .announced,
+            self.stopVerdict(on: primary, wish) == .harmless
+        else {
             self.plan.wake(at: self.now.addingTimeInterval(10))
             return
         }
