@@ -24,6 +24,88 @@ struct RolloutTests {
         plan(facts).status.conditions[.progressing]?.reason
     }
 
+    /// As the status is once a rollout has begun.
+    private func begun(_ facts: ClusterFacts) -> ClusterFacts {
+        var facts = facts
+        facts.status.conditions.set(
+            .progressing,
+            .true,
+            reason: .rollingOut,
+            message: "",
+            observedGeneration: nil,
+            now: Timestamp(testNow)
+        )
+        return facts
+    }
+
+    @Test("Who has begun keeps its place until all pods are new, and goes on however many others have begun")
+    func turns() {
+        let old = self.makeOutdated()
+        var waiting = old
+        waiting.otherRollouts = 4
+        #expect(!plan(waiting).isRollingOut && plan(waiting).deletions.isEmpty)
+        #expect(plan(waiting).wakeAt != nil)
+        // One that came back new from a node that left has not begun.
+        waiting.pods["orders-3"]?.template = "new"
+        #expect(!plan(waiting).isRollingOut && self.progress(waiting) == .rolloutWaits)
+
+        var stages: [ClusterFacts] = [old, self.replaced("orders-3", in: old)]
+        stages.append(self.replaced("orders-2", "orders-3", in: old))
+        var restarting = self.replaced("orders-3", in: old)
+        restarting.pods["orders-3"]?.isReady = false
+        stages.append(restarting)
+        var gone = restarting
+        gone.pods["orders-3"] = nil
+        stages.append(gone)
+        var idle = self.replaced("orders-3", in: old)
+        idle.reports["orders-1"]?.standbys?["orders-3"] = nil
+        stages.append(idle)
+        for (index, stage) in stages.enumerated() {
+            var facts = self.begun(stage)
+            facts.otherRollouts = 40
+            #expect(plan(facts).isRollingOut, "stage \(index)")
+            #expect(self.progress(facts) == .rollingOut || plan(facts).decision != nil, "stage \(index)")
+            // A hold gives the place up, and so does the word that nobody may.
+            facts.hold = "no changes"
+            #expect(!plan(facts).isRollingOut && self.progress(facts) == .rolloutWaits, "stage \(index)")
+            facts.hold = nil
+            var configuration = PlanningConfiguration()
+            configuration.maximumRollouts = 0
+            let stopped = ClusterPlanner(configuration: configuration).plan(facts, now: testNow)
+            #expect(!stopped.isRollingOut && stopped.deletions.isEmpty && stopped.decision == nil, "stage \(index)")
+        }
+        var crowded = self.begun(stages[1])
+        crowded.otherRollouts = 40
+        #expect(plan(crowded).deletions.map(\.instance) == ["orders-2"])
+        crowded = self.begun(stages[2])
+        crowded.otherRollouts = 40
+        #expect(plan(crowded).status.transition?.reason == .podOutdated)
+        // The place is kept while the primary moves, and the word is there when it has.
+        crowded.setTransition(.following)
+        crowded.status.transition?.reason = .podOutdated
+        crowded.status.conditions = []
+        #expect(plan(crowded).isRollingOut)
+        // A change that was taken back ends it.
+        var withdrawn = self.begun(restarting)
+        withdrawn.template = "old"
+        withdrawn.pods["orders-3"]?.template = "old"
+        #expect(!plan(withdrawn).isRollingOut && self.progress(withdrawn) != .rollingOut)
+    }
+
+    @Test("A cluster of one brings its second instance only when it is its turn, and keeps it then")
+    func singleTurn() {
+        var facts = self.makeOutdated()
+        facts.makeSingle(.surge)
+        facts.otherRollouts = 4
+        #expect(plan(facts).decision == nil && !plan(facts).isRollingOut)
+        facts = self.begun(facts)
+        #expect(plan(facts).status.joining == ["orders-4"])
+        // One that a person must take care of takes nobody's place.
+        facts = self.makeOutdated()
+        facts.makeSingle(.block)
+        #expect(!plan(facts).isRollingOut)
+    }
+
     @Test("Replicas first, one at a time, and then the primary moves once")
     func order() {
         let facts = self.makeOutdated()
@@ -35,6 +117,7 @@ struct RolloutTests {
         var restarting = self.replaced("orders-3", in: facts)
         restarting.pods["orders-3"]?.isReady = false
         #expect(plan(restarting).deletions.isEmpty && !plan(restarting).isRollingOut)
+        #expect(plan(self.begun(restarting)).deletions.isEmpty && plan(self.begun(restarting)).isRollingOut)
         let second = self.replaced("orders-3", in: facts)
         #expect(plan(second).deletions.map(\.instance) == ["orders-2"])
         let last = self.replaced("orders-2", "orders-3", in: facts)

@@ -49,7 +49,7 @@ public struct ClusterPlan: Sendable {
     public var keptReplicas: [String] = []
     /// Whether the primary may be stopped together with its node: nobody has to wait for it.
     public var isLetGo = false
-    /// Whether pods are being replaced one by one.
+    /// Whether the cluster is one of those that may replace their pods, from the first one to the last.
     public var isRollingOut = false
 
     /// Asks to look again at `date` at the latest.

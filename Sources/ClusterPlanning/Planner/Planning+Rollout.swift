@@ -20,12 +20,36 @@ extension Planning {
         (pod.instance == self.status.primary ? 0 : 1, self.facts.names.number(ofInstance: pod.instance) ?? 0)
     }
 
-    /// What keeps pods that run from being replaced now; nil when nothing does.
-    var rolloutObstacle: String? {
-        if let hold = self.facts.hold { return "held: \(hold)" }
-        if self.facts.otherRollouts >= self.configuration.maximumRollouts {
-            return "\(self.facts.otherRollouts) other clusters are at it, \(self.configuration.maximumRollouts) may be"
+    // MARK: Whose turn it is
+
+    /// Whether the cluster has begun, and keeps its place among those that may until all its pods are as they should be.
+    ///
+    /// What the condition says is what was written down before the first pod was replaced. The pods themselves do not tell
+    /// that: one that came back from a node that left is as it should be, too, and was nobody's turn.
+    var hasBegunRollout: Bool {
+        if let transition = self.status.transition, transition.kind == .switchover, transition.reason == .podOutdated {
+            return true
         }
+        guard self.configuration.maximumRollouts > 0, self.facts.hold == nil, !self.outdatedPods.isEmpty else {
+            return false
+        }
+        return self.status.conditions[.progressing]?.reason == .rollingOut
+    }
+
+    /// Why it is not this cluster's turn; nil when it is.
+    ///
+    /// Who has begun may always go on, however many others have: after a change of leader more may have begun than should.
+    private var turnObstacle: String? {
+        if let hold = self.facts.hold { return "held: \(hold)" }
+        guard !self.hasBegunRollout, self.facts.otherRollouts >= self.configuration.maximumRollouts else { return nil }
+        return "\(self.facts.otherRollouts) other clusters are at it, \(self.configuration.maximumRollouts) may be"
+    }
+
+    /// What keeps pods that run from being replaced now; nil when nothing does.
+    var rolloutObstacle: String? { self.turnObstacle ?? self.unreadiness }
+
+    /// What is not well; nil when everything is.
+    private var unreadiness: String? {
         guard self.facts.isPrimaryServing else { return "no primary is ready" }
         if let joining = self.status.joining.first { return "\(joining) has yet to join" }
         for instance in self.facts.instances {
@@ -39,12 +63,20 @@ extension Planning {
     /// Whether commits would wait for each replica that is replaced: then one more instance comes first, and stays to the
     /// end.
     var needsInstanceForRollout: Bool {
-        guard self.facts.spec.isSynchronousRequired, self.facts.hold == nil, !self.outdatedPods.isEmpty,
+        guard self.facts.spec.isSynchronousRequired, !self.outdatedPods.isEmpty,
             self.facts.spec.instances - 2 < self.facts.spec.synchronousCount
         else { return false }
-        return self.facts.otherRollouts < self.configuration.maximumRollouts
-            || self.facts.instances.count > self.facts.spec.instances
+        return self.mayBringInstance
     }
+
+    /// Whether one more instance may come for a rollout, or stay.
+    private var mayBringInstance: Bool {
+        self.facts.hold == nil
+            && (self.turnObstacle == nil || self.facts.instances.count > self.facts.spec.instances)
+    }
+
+    /// Whether a person has to take the only pod away.
+    private var isBlockedSingle: Bool { self.facts.isSingle && self.facts.spec.singleInstance == .block }
 
     /// Whether the one that is needed for that is still missing.
     private var isRolloutHeldByCount: Bool {
@@ -53,6 +85,8 @@ extension Planning {
 
     mutating func planRollout() {
         let outdated = self.outdatedPods
+        self.plan.isRollingOut =
+            self.hasBegunRollout || (!outdated.isEmpty && !self.isBlockedSingle && self.rolloutObstacle == nil)
         guard !outdated.isEmpty, self.status.transition == nil, self.plan.decision == nil else { return }
         // Whoever cannot start has nothing to lose by another try.
         for pod in outdated where !pod.isReady && !pod.isTerminating && (pod.waiting != nil || pod.isUnschedulable) {
@@ -64,7 +98,6 @@ extension Planning {
             if self.facts.otherRollouts > 0 { self.plan.wake(at: self.now.addingTimeInterval(10)) }
             return
         }
-        self.plan.isRollingOut = true
         guard self.plan.move == .settled, !self.isRolloutHeldByCount, let next = outdated.first else { return }
         // The primary moves, unless there is nobody to move to and it may go down.
         if next.instance == self.status.primary {
@@ -95,7 +128,7 @@ extension Planning {
     mutating func planOutdatedPrimary(_ wish: MoveWish, from primary: String) {
         self.plan.move = .settled
         // A cluster of one needs another one to move to, until it has moved.
-        if self.facts.spec.instances == 1 { self.needsExtraInstance = self.facts.hold == nil }
+        if self.facts.spec.instances == 1 { self.needsExtraInstance = self.mayBringInstance }
         guard self.rolloutObstacle == nil, self.facts.otherTransitions < self.configuration.maximumTransitions,
             let best = self.facts.candidates(now: self.now).best, (best.rank ?? .leaving) < .announced,
             self.stopVerdict(on: primary, wish) == .harmless
@@ -114,13 +147,14 @@ extension Planning {
         guard !outdated.isEmpty else { return nil }
         let total = self.facts.instances.count
         let progress = "\(total - outdated.count) of \(total) pods are as image and spec want them"
-        if self.facts.isSingle, self.facts.spec.singleInstance == .block {
+        if self.isBlockedSingle {
             return (
                 .rolloutWaits,
                 "\(progress); spec.maintenance.singleInstance is Block: delete the pod when it may go down"
             )
         }
-        if let obstacle = self.rolloutObstacle { return (.rolloutWaits, "\(progress); \(obstacle)") }
-        return (.rollingOut, progress)
+        if let obstacle = self.turnObstacle { return (.rolloutWaits, "\(progress); \(obstacle)") }
+        guard let obstacle = self.unreadiness else { return (.rollingOut, progress) }
+        return (self.hasBegunRollout ? .rollingOut : .rolloutWaits, "\(progress); \(obstacle)")
     }
 }

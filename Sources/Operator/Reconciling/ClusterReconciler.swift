@@ -337,7 +337,6 @@ struct ClusterReconciler: Sendable {
             isCopying: !plan.status.joining.isEmpty,
             since: condition?.status == .false ? condition?.lastTransitionTime : nil,
             isRollingOut: plan.isRollingOut
-                || (plan.status.transition?.reason == .podOutdated && plan.status.transition?.kind == .switchover)
         )
         let isFirst = !self.state.isKnownMove(key)
         let nodes = self.state.setMove(move, of: key)
