@@ -228,8 +228,8 @@ let package = Package(
             "drover-playground",
             [
                 "Playground", "Chaos", "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient",
-                "PostgresClusterAPI", "Workload", "EventLoop", "HTTPClient", "JSON", "JSONYAML", "CLinux",
-                .argumentParser, .logging,
+                "PostgresClusterAPI", "Workload", "EventLoop", "HTTPClient", "JSON", "JSONYAML", "SeededRandom",
+                "CLinux", .argumentParser, .logging,
                 .serviceLifecycle, .unixSignals,
             ]
         ),

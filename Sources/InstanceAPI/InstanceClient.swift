@@ -52,6 +52,16 @@ public struct InstanceClient: Sendable {
         try await self.call(endpoint, .post, InstanceAPIPath.prepare, body: request, timeout: timeout)
     }
 
+    /// Has a candidate load what is hot on the primary.
+    /// - Throws: ``InstanceClientError``.
+    public func warm(
+        _ endpoint: InstanceEndpoint,
+        _ request: WarmRequest,
+        timeout: Duration
+    ) async throws(InstanceClientError) -> WarmResponse {
+        try await self.call(endpoint, .post, InstanceAPIPath.warm, body: request, timeout: timeout)
+    }
+
     /// Has checkpoints made.
     /// - Throws: ``InstanceClientError``.
     public func checkpoint(

@@ -8,6 +8,10 @@ public enum InstanceAPIPath {
     public static let statusStream = "/v1/status/stream"
     /// `POST` to the candidate: ``PrepareRequest``, ``PrepareResponse``.
     public static let prepare = "/v1/prepare"
+    /// `POST` to the candidate: ``WarmRequest``, ``WarmResponse``.
+    public static let warm = "/v1/warm"
+    /// `GET` from the primary, by its peers: ``HotBlocks``.
+    public static let hotBlocks = "/v1/hot-blocks"
     /// `POST`: ``CheckpointRequest``, ``CheckpointResponse``.
     public static let checkpoint = "/v1/checkpoint"
     /// `POST` to the primary: ``DemoteRequest``, ``DemoteResponse``.

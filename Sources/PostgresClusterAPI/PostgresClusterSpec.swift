@@ -165,16 +165,20 @@ extension PostgresClusterSpec {
         public var prepareTimeoutSeconds: Int?
         /// Seconds from `demote` to the decision, after which the old primary is taken back.
         public var demoteTimeoutSeconds: Int?
+        /// Whether the candidate loads what is hot on the primary before it takes over.
+        public var warmCache: Bool?
 
         /// Makes the section.
         public init(
             maximumLagBytes: Quantity? = nil,
             prepareTimeoutSeconds: Int? = nil,
-            demoteTimeoutSeconds: Int? = nil
+            demoteTimeoutSeconds: Int? = nil,
+            warmCache: Bool? = nil
         ) {
             self.maximumLagBytes = maximumLagBytes
             self.prepareTimeoutSeconds = prepareTimeoutSeconds
             self.demoteTimeoutSeconds = demoteTimeoutSeconds
+            self.warmCache = warmCache
         }
     }
 

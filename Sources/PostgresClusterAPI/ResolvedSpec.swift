@@ -39,6 +39,8 @@ public struct ResolvedSpec: Hashable, Sendable {
     public var prepareTimeout: Duration
     /// Time from `demote` to the decision.
     public var demoteTimeout: Duration
+    /// Whether the candidate of a switchover loads what is hot on the primary before it takes over.
+    public var warmsCache: Bool
     /// How long a primary is sure of its role after the last sign it got.
     public var leaseDuration: Duration
     /// Bytes of WAL that a failover may lose.
@@ -77,6 +79,8 @@ public enum SpecDefaults {
     public static let prepareTimeoutSeconds = 300
     /// Seconds from `demote` to the decision.
     public static let demoteTimeoutSeconds = 10
+    /// A cold cache after a switchover is felt for longer than the switchover.
+    public static let warmCache = true
     /// Seconds of the primary Lease.
     public static let leaseDurationSeconds = 15
     /// 1 MiB.
@@ -116,6 +120,7 @@ extension PostgresClusterSpec {
             switchoverMaximumLag: (self.switchover?.maximumLagBytes ?? SpecDefaults.switchoverMaximumLag).bytes,
             prepareTimeout: .seconds(self.switchover?.prepareTimeoutSeconds ?? SpecDefaults.prepareTimeoutSeconds),
             demoteTimeout: .seconds(self.switchover?.demoteTimeoutSeconds ?? SpecDefaults.demoteTimeoutSeconds),
+            warmsCache: self.switchover?.warmCache ?? SpecDefaults.warmCache,
             leaseDuration: .seconds(self.failover?.leaseDurationSeconds ?? SpecDefaults.leaseDurationSeconds),
             failoverMaximumLag: (self.failover?.maximumLagBytes ?? SpecDefaults.failoverMaximumLag).bytes,
             freshNodeWait: .seconds(self.maintenance?.freshNodeWaitSeconds ?? SpecDefaults.freshNodeWaitSeconds),

@@ -17,6 +17,7 @@ func makeCluster() -> ClusterFacts {
         spec: PostgresClusterSpec(instances: 3).resolved,
         status: status
     )
+    facts.spec.warmsCache = false
     for (index, zone) in ["a", "b", "c"].enumerated() {
         let name = "orders-\(index + 1)"
         let node = "node-\(zone)"

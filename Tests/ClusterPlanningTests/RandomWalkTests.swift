@@ -360,7 +360,7 @@ struct World {
         switch call {
         case .checkpoint:
             return self.roles[name] == .primary ? .done(LSN(rawValue: self.log[name] ?? 0)) : nil
-        case .prepare: return .done(nil)
+        case .prepare, .warm: return .done(nil)
         case .inspect:
             return .answered(.inspected(Inspection()), until: testNow.addingTimeInterval(self.clock + 3))
         case .awaitReplay(_, let lsn):

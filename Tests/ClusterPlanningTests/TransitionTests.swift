@@ -37,6 +37,25 @@ struct TransitionTests {
         #expect(result.watched == ["orders-1", "orders-2", "orders-3"])
     }
 
+    @Test(
+        "The candidate loads what is hot before anything else is prepared, if the spec says so and nobody is in a hurry"
+    )
+    func warming() {
+        var facts = self.cluster(.preparing)
+        facts.spec.warmsCache = true
+        let warm = InstanceCall.warm(instance: "orders-2", primary: "orders-1", term: 3)
+        #expect(plan(facts).calls == [warm])
+        facts.calls[warm] = .running
+        #expect(plan(facts).calls.isEmpty)
+        for settled in [CallState.done(nil), .failed(reason: "no extension", retryAt: testNow.addingTimeInterval(5))] {
+            facts.calls[warm] = settled
+            #expect(Set(plan(facts).calls) == [Self.prepare, Self.checkpoint])
+        }
+        facts.calls[warm] = .running
+        facts.pods["orders-1"]?.isTerminating = true
+        #expect(Set(plan(facts).calls).isSuperset(of: [Self.prepare, Self.checkpoint]))
+    }
+
     @Test("What failed a moment ago is asked again later, and what runs is not asked twice")
     func retries() {
         var facts = self.cluster(.preparing)

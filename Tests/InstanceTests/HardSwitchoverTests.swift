@@ -133,6 +133,28 @@ struct HardSwitchoverTests {
     }
 
     @Test
+    func theOtherReplicaStreamsFromTheNewPrimaryWithoutRestartAndWithItsReadersInside() async throws {
+        try await TestCluster.running { cluster in
+            let members = try await cluster.bootstrapThree(parameters: [:])
+            _ = try await cluster.asApplication("db-1", "create table t as select 1 as n")
+            try await cluster.waitForCount("db-3", 1)
+            let postmaster = try #require(cluster.postmaster("db-3"))
+            let reader = try await PostgresConnection.connect(
+                cluster.application("db-3"),
+                eventLoop: cluster.eventLoop
+            )
+            defer { reader.close() }
+            _ = try await reader.query("select n from t", timeout: .seconds(20))
+            try await cluster.move(to: "db-2", members: members, parameters: [:])
+            try await cluster.wait("db-3", "streaming from db-2", seconds: 90) {
+                $0.streaming && $0.upstream == "db-2" && $0.timeline == 2
+            }
+            #expect(cluster.postmaster("db-3") == postmaster)
+            _ = try await reader.query("select n from t", timeout: .seconds(20))
+        }
+    }
+
+    @Test
     func aReplicaWhoseReceiverHangsDoesNotHoldTheStopUp() async throws {
         try await TestCluster.running { cluster in
             let parameters = ["wal_sender_timeout": "0", "wal_receiver_timeout": "0"]

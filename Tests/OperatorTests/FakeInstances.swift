@@ -122,7 +122,7 @@ final class FakeInstances: InstanceAccess, Sendable {
         if self.state.withLock({ $0.failing.contains(String(name)) }) { throw Refused() }
         switch call {
         case .checkpoint: return CallOutcome(.done(self.status(key)?.currentLSN))
-        case .prepare: return CallOutcome(.done(nil))
+        case .prepare, .warm: return CallOutcome(.done(nil))
         case .awaitReplay(_, let lsn):
             while (self.status(key)?.replayedLSN ?? LSN(rawValue: 0)) < lsn {
                 try await Task.sleep(for: .milliseconds(2))

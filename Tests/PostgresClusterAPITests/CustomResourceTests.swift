@@ -50,6 +50,7 @@ import Testing
         #expect(defaulted.spec.switchover?.maximumLagBytes == SpecDefaults.switchoverMaximumLag)
         #expect(defaulted.spec.switchover?.prepareTimeoutSeconds == SpecDefaults.prepareTimeoutSeconds)
         #expect(defaulted.spec.switchover?.demoteTimeoutSeconds == SpecDefaults.demoteTimeoutSeconds)
+        #expect(defaulted.spec.switchover?.warmCache == SpecDefaults.warmCache)
         #expect(defaulted.spec.failover?.leaseDurationSeconds == SpecDefaults.leaseDurationSeconds)
         #expect(defaulted.spec.failover?.maximumLagBytes == SpecDefaults.failoverMaximumLag)
         #expect(defaulted.spec.maintenance?.freshNodeWaitSeconds == SpecDefaults.freshNodeWaitSeconds)

@@ -61,6 +61,8 @@ extension Planning {
             self.abandon(transition, because: .withdrawn, "\(obstacle.reason.rawValue): \(obstacle.message)")
             return
         }
+        // Before the checkpoints: the longer ago they were, the more the stop has to write.
+        guard self.isWarm(transition, candidate: to, wish) else { return }
         self.askToPrepare(transition, candidate: to, maySwitch: verdict == .harmless)
     }
 
@@ -90,6 +92,20 @@ extension Planning {
         ) { status in
             status.transition?.phase = .demoting
             status.transition?.phaseStartedAt = Timestamp(now, precision: .microseconds)
+        }
+    }
+
+    /// Whether the candidate has loaded what is hot on the primary, or need not, or cannot.
+    ///
+    /// Best effort: it is never a reason not to move, and nothing waits for it when somebody is in a hurry.
+    private mutating func isWarm(_ transition: Transition, candidate: String, _ wish: MoveWish) -> Bool {
+        guard self.facts.spec.warmsCache, !wish.isUrgent, !self.isNear(wish.deadline) else { return true }
+        let warm = InstanceCall.warm(instance: candidate, primary: transition.from, term: self.status.term)
+        switch self.facts.calls[warm] {
+        case .done, .answered, .failed: return true
+        case .running, nil:
+            self.call(warm)
+            return false
         }
     }
 

@@ -9,6 +9,8 @@ public enum InstanceCall: Sendable, Hashable {
     case checkpoint(instance: String, count: Int)
     /// Get ready to become primary: reserve slots for these instances.
     case prepare(instance: String, term: Int64, slots: [String])
+    /// Load what is hot on that primary, as far as time allows.
+    case warm(instance: String, primary: String, term: Int64)
     /// Wait until this has been replayed.
     case awaitReplay(instance: String, lsn: LSN)
     /// Stop being primary in this term; answers with the end of the shutdown checkpoint record.
@@ -27,8 +29,9 @@ public enum InstanceCall: Sendable, Hashable {
     /// Whom it is asked of.
     public var instance: String {
         switch self {
-        case .checkpoint(let instance, _), .prepare(let instance, _, _), .awaitReplay(let instance, _),
-            .demote(let instance, _), .promote(let instance, _, _), .inspect(let instance),
+        case .checkpoint(let instance, _), .prepare(let instance, _, _), .warm(let instance, _, _),
+            .awaitReplay(let instance, _), .demote(let instance, _), .promote(let instance, _, _),
+            .inspect(let instance),
             .hear(let instance), .withhold(let instance, _), .standstill(let instance, _):
             instance
         }

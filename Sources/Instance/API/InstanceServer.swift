@@ -92,6 +92,9 @@ struct InstanceServer: Sendable {
                 )
             )
         }
+        router.get(RouterPath(InstanceAPIPath.hotBlocks)) { _, _ in
+            try Self.json(await supervisor.hotBlocks())
+        }
         router.post(RouterPath(InstanceAPIPath.promise)) { request, context in
             let body: PromiseRequest = try await Self.read(request, context)
             try Self.checkPeer(context, is: body.primary, cluster: cluster)
@@ -114,6 +117,10 @@ struct InstanceServer: Sendable {
         router.post(RouterPath(InstanceAPIPath.prepare)) { request, context in
             try Self.checkOperator(context)
             return try Self.json(await supervisor.prepare(Self.read(request, context)))
+        }
+        router.post(RouterPath(InstanceAPIPath.warm)) { request, context in
+            try Self.checkOperator(context)
+            return try Self.json(await supervisor.warm(Self.read(request, context)))
         }
         router.post(RouterPath(InstanceAPIPath.checkpoint)) { request, context in
             try Self.checkOperator(context)

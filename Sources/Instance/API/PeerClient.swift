@@ -68,15 +68,39 @@ package final class PeerClient: PeerDirectory {
         term: Int,
         afterCheckpoint: Bool
     ) async throws -> HistoryReport {
+        try await self.get(
+            "\(InstanceServer.historyPath)?term=\(term)&checkpoint=\(afterCheckpoint)",
+            ofInstance: name,
+            address: address,
+            timeout: afterCheckpoint ? .seconds(60) : .seconds(10)
+        )
+    }
+
+    package func hotBlocks(ofInstance name: String, address: String, timeout: Duration) async throws -> HotBlocks {
+        try await self.get(
+            InstanceAPIPath.hotBlocks,
+            ofInstance: name,
+            address: address,
+            timeout: timeout,
+            maximumBodySize: HotBlocks.maximumBodySize
+        )
+    }
+
+    private func get<Answer: Decodable>(
+        _ path: String,
+        ofInstance name: String,
+        address: String,
+        timeout: Duration,
+        maximumBodySize: Int = InstanceAPIPath.maximumBodySize
+    ) async throws -> Answer {
         let response = try await self.http.send(
             HTTPRequest(
-                url: "https://\(name):\(self.port)\(InstanceServer.historyPath)"
-                    + "?term=\(term)&checkpoint=\(afterCheckpoint)",
+                url: "https://\(name):\(self.port)\(path)",
                 connectTo: (address, self.port),
-                timeout: afterCheckpoint ? .seconds(60) : .seconds(10),
+                timeout: timeout,
                 connectTimeout: .seconds(3),
                 tls: try await self.settings(),
-                maximumBodySize: InstanceAPIPath.maximumBodySize
+                maximumBodySize: maximumBodySize
             )
         )
         guard response.status == 200 else {
@@ -85,6 +109,6 @@ package final class PeerClient: PeerDirectory {
             }
             throw InstanceAPIError(.internal, "\(name) answered with status \(response.status)")
         }
-        return try JSONDecoder().decode(HistoryReport.self, from: Data(response.body))
+        return try JSONDecoder().decode(Answer.self, from: Data(response.body))
     }
 }

@@ -64,6 +64,8 @@ package protocol PeerDirectory: Sendable {
     ) async throws -> ReleaseResponse
     /// The newest term that an instance has seen.
     func newestTerm(ofInstance name: String, address: String, timeout: Duration) async throws -> Int
+    /// The blocks that are hot on a primary.
+    func hotBlocks(ofInstance name: String, address: String, timeout: Duration) async throws -> HotBlocks
     /// The certificates have changed.
     func useNewCertificates()
 }

@@ -12,6 +12,7 @@ extension Supervisor {
     /// The fast path of a promotion: the operator says so, and this instance checks it.
     package func promote(_ request: PromoteRequest) async throws -> PromoteResponse {
         let term = Int(clamping: request.term)
+        self.stopWarming()
         if let answer = self.promotionAnswer(term) { return answer }
         var path = PathTimes(begin: .now)
         guard term >= self.disk.highestTerm else {

@@ -41,6 +41,9 @@ struct LiveInstanceAccess: InstanceAccess {
         case .prepare(_, let term, let slots):
             _ = try await client.prepare(endpoint, PrepareRequest(term: term, slots: slots), timeout: deadline)
             return CallOutcome(.done(nil))
+        case .warm(_, let primary, let term):
+            _ = try await client.warm(endpoint, WarmRequest(term: term, primary: primary), timeout: deadline)
+            return CallOutcome(.done(nil))
         case .awaitReplay(_, let lsn):
             return CallOutcome(.done(try await self.awaitReplay(of: lsn, on: target, deadline: deadline)))
         case .demote(_, let term):

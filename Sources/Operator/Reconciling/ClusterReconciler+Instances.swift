@@ -200,7 +200,7 @@ extension ClusterReconciler {
     private func longestWait(for call: InstanceCall) -> Duration {
         switch call {
         case .hear, .withhold, .standstill, .demote, .promote: .seconds(1)
-        case .checkpoint, .prepare, .awaitReplay, .inspect: .seconds(5)
+        case .checkpoint, .prepare, .warm, .awaitReplay, .inspect: .seconds(5)
         }
     }
 
@@ -211,6 +211,7 @@ extension ClusterReconciler {
         case .awaitReplay:
             facts.status.transition?.phase == .demoting ? facts.spec.demoteTimeout : facts.spec.prepareTimeout
         case .checkpoint, .prepare: facts.spec.prepareTimeout
+        case .warm: min(.seconds(40), facts.spec.prepareTimeout / 2)
         case .inspect, .standstill: .seconds(5)
         case .hear, .withhold: .seconds(2)
         }
@@ -222,6 +223,7 @@ extension InstanceCall {
         switch self {
         case .checkpoint: "checkpoint"
         case .prepare: "prepare"
+        case .warm: "warm"
         case .awaitReplay: "awaitReplay"
         case .demote: "demote"
         case .promote: "promote"

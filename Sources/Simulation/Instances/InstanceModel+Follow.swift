@@ -322,6 +322,7 @@ extension InstanceModel {
                 !self.isTerminating
             else { return reply(.refused("NotRunning")) }
             self.after(self.world.random.between(5, 200) * World.millisecond) { reply(.done(nil)) }
+        case .warm: reply(.done(nil))
         case .awaitReplay(_, let position):
             if self.world.isMutated(.endNotAwaited) { return reply(.done(position)) }
             self.awaitReplay(position.rawValue, until: self.world.now + deadline, reply)

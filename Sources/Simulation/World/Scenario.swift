@@ -27,6 +27,7 @@ struct Scenario {
         var spec = PostgresClusterSpec().resolved
         spec.instances = [1, 2, 2, 3, 3, 3, 3, 4, 5][random.below(9)]
         spec.leaseDuration = .seconds(6)
+        spec.warmsCache = false
         spec.prepareTimeout = .seconds(10)
         spec.demoteTimeout = .seconds(random.pick([2, 4]) ?? 2)
         spec.freshNodeWait = .seconds(random.pick([0, 10]) ?? 10)
