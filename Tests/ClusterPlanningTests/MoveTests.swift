@@ -285,6 +285,36 @@ struct MoveTests {
         #expect(ClusterPlanner().plan(facts, now: testNow).status.members == ["orders-1", "orders-2", "orders-4"])
     }
 
+    @Test("Each one that cannot come back is replaced, and all of them leave when the others are complete")
+    func stuckReplicas() {
+        var facts = makeCluster()
+        facts.status.members.append("orders-4")
+        facts.status.lastInstanceNumber = 4
+        facts.pods["orders-4"] = facts.pods["orders-2"]
+        facts.pods["orders-4"]?.instance = "orders-4"
+        facts.pods["orders-4"]?.uid = "uid-4"
+        facts.volumes["orders-4"] = VolumeFacts(instance: "orders-4", uid: "pvc-4")
+        for instance in ["orders-2", "orders-3"] {
+            facts.pods[instance]?.node = nil
+            facts.pods[instance]?.isReady = false
+            facts.pods[instance]?.isUnschedulable = true
+            facts.pods[instance]?.notReadySince = testNow.addingTimeInterval(-3600)
+        }
+        let added = ClusterPlanner().plan(facts, now: testNow)
+        #expect(added.status.joining == ["orders-5"])
+        facts.status = added.status
+        #expect(ClusterPlanner().plan(facts, now: testNow).decision == nil)
+
+        facts.status.joining = []
+        facts.status.members.append("orders-5")
+        facts.pods["orders-5"] = facts.pods["orders-4"]
+        facts.pods["orders-5"]?.instance = "orders-5"
+        facts.pods["orders-5"]?.uid = "uid-5"
+        facts.volumes["orders-5"] = VolumeFacts(instance: "orders-5", uid: "pvc-5")
+        for _ in 0..<2 { facts.status = ClusterPlanner().plan(facts, now: testNow).status }
+        #expect(facts.status.members == ["orders-1", "orders-4", "orders-5"])
+    }
+
     @Test("Nobody leaves while the primary may be lost: the one too many may be needed")
     func noRemovalWithoutPrimary() {
         var facts = makeCluster()

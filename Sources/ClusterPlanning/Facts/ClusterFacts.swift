@@ -73,6 +73,10 @@ public struct ClusterFacts: Sendable {
     public var requestedSwitchover: RequestedSwitchover?
     /// ``isPrimaryServing``, found once for a whole plan.
     private var knownServing: Bool?
+    /// ``departed``, likewise.
+    private var knownDeparted: DepartedPrimary??
+    /// Whether ``reports`` has none but those of the pods that exist.
+    private var hasPresentReports = false
 
     /// Makes facts about a cluster of which nothing is known but its object.
     public init(namespace: String, name: String, spec: ResolvedSpec, status: PostgresClusterStatus) {
@@ -86,8 +90,14 @@ public struct ClusterFacts: Sendable {
 
     /// Finds out once what is asked many times; nothing may be changed afterwards.
     mutating func settle() {
+        if self.reports.contains(where: { self.pods[$0.key]?.uid != $0.value.podUID }) {
+            self.reports = self.reports.filter { self.pods[$0.key]?.uid == $0.value.podUID }
+        }
+        self.hasPresentReports = true
         self.knownServing = nil
         self.knownServing = self.isPrimaryServing
+        self.knownDeparted = nil
+        self.knownDeparted = .some(self.departed)
     }
 
     /// The cluster's names.
@@ -95,6 +105,7 @@ public struct ClusterFacts: Sendable {
 
     /// What the pod that exists now said last.
     public func report(of instance: String) -> InstanceFacts? {
+        guard !self.hasPresentReports else { return self.reports[instance] }
         guard let report = self.reports[instance], report.podUID == self.pods[instance]?.uid else { return nil }
         return report
     }
@@ -118,6 +129,7 @@ public struct ClusterFacts: Sendable {
     /// A pod that is deleted by force goes at once, and its container lives for as long as its grace period. The API server
     /// does not know it any more, but whoever has its address can talk to it.
     public var departed: DepartedPrimary? {
+        if let known = self.knownDeparted { return known }
         guard let primary = self.status.primary, let life = self.lease?.holderLife, life.instance == primary,
             life.term == self.status.term, life.podUID != self.pods[primary]?.uid,
             let known = self.status.instance(named: primary), known.podUID == life.podUID,
@@ -127,7 +139,9 @@ public struct ClusterFacts: Sendable {
     }
 
     /// All instances that belong to the cluster.
-    public var instances: [String] { self.status.members + self.status.joining }
+    public var instances: [String] {
+        self.status.joining.isEmpty ? self.status.members : self.status.members + self.status.joining
+    }
 
     /// Whether there is one instance, and there should be no more.
     public var isSingle: Bool { self.spec.instances == 1 && self.instances.count == 1 }

@@ -3,7 +3,11 @@ public import PostgresClusterAPI
 /// What the planner knows about the primary Lease.
 public struct LeaseFacts: Sendable, Hashable {
     /// The holder as written, `<instance>/<podUID>/<nonce>/<term>`; empty when the Lease was given back.
-    public var holder: String
+    public var holder: String {
+        didSet { self.holderLife = HolderLife(self.holder) }
+    }
+    /// The same taken apart; nil when the Lease is free, or its holder is a stranger.
+    public private(set) var holderLife: HolderLife?
     /// For how long this observer has seen the Lease unchanged, on its own monotonic clock.
     public var unchangedFor: Duration
     /// How long a renewal lasts, as the Lease says.
@@ -25,6 +29,7 @@ public struct LeaseFacts: Sendable, Hashable {
         isMoveRequested: Bool = false
     ) {
         self.holder = holder
+        self.holderLife = HolderLife(holder)
         self.unchangedFor = unchangedFor
         self.duration = duration
         self.shutdownLSN = shutdownLSN
@@ -40,20 +45,12 @@ public struct LeaseFacts: Sendable, Hashable {
 
     /// Whether `instance` holds the Lease in `term`, as far as this observer knows.
     public func isHeld(by instance: String, term: Int64) -> Bool {
-        let parts = self.holder.split(separator: "/", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == instance && Int64(parts[3]) == term && !self.isLapsed
+        self.holderLife.map { $0.instance == instance && $0.term == term && !self.isLapsed } ?? false
     }
 
     /// The instance that wrote itself into the Lease last.
     public var holderInstance: String? {
         self.isFree ? nil : self.holder.split(separator: "/").first.map(String.init)
-    }
-
-    /// Who wrote itself into the Lease last; nil when it is free, or its holder is a stranger.
-    public var holderLife: HolderLife? {
-        let parts = self.holder.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 4, let term = Int64(parts[3]) else { return nil }
-        return HolderLife(instance: String(parts[0]), podUID: String(parts[1]), nonce: String(parts[2]), term: term)
     }
 
     /// The term for which the operator holds the Lease, so that nobody can be primary in an older one; nil when it does
@@ -78,4 +75,14 @@ public struct HolderLife: Sendable, Hashable {
     public var nonce: String
     /// The term in which it holds the Lease.
     public var term: Int64
+
+    /// Reads a `holderIdentity`; nil when it is not of the form `<instance>/<podUID>/<nonce>/<term>`.
+    init?(_ holder: String) {
+        let parts = holder.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard parts.count == 4, let term = Int64(Substring(parts[3])) else { return nil }
+        self.instance = String(Substring(parts[0]))
+        self.podUID = String(Substring(parts[1]))
+        self.nonce = String(Substring(parts[2]))
+        self.term = term
+    }
 }

@@ -109,8 +109,10 @@ private struct KubeletVersion: Comparable {
 
     init?(_ text: String) {
         guard text.utf8.count <= 128 else { return nil }
-        let digits = text.drop { $0 == "v" }.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-        let numbers = digits.split(separator: ".").compactMap { Int($0) }
+        let dot = UInt8(ascii: ".")
+        let digits = text.utf8.drop { $0 == UInt8(ascii: "v") }
+            .prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == dot }
+        let numbers = digits.split(separator: dot).compactMap { Int(Substring($0)) }
         guard numbers.count >= 2 else { return nil }
         self.numbers = Array(numbers.prefix(3))
     }

@@ -141,7 +141,7 @@ public struct DesiredInstance: Sendable, Hashable {
     public var createsVolume: Bool
     /// Whether its pod is made when it is missing.
     public var createsPod: Bool
-    /// The nodes its pod must stay away from.
+    /// The nodes its pod must stay away from, when it is made.
     public var avoidedNodes: Set<String>
     /// The zone in which its pod should be, if there is room.
     public var preferredZone: String?

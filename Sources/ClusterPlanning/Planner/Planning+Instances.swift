@@ -70,12 +70,11 @@ extension Planning {
     }
 
     private var wantedInstances: Int {
-        // One more for one that is stuck, until as many as are wanted are well without it; then it is the one too many.
+        // One more for each one that is stuck, until as many as are wanted are well without them; then they are too many.
         let members = self.status.members
-        let isOneMissing =
-            members.contains { self.isStuck($0) }
-            && members.count { self.facts.pods[$0]?.isReady == true } < self.facts.spec.instances
-        return self.facts.spec.instances + (self.needsExtraInstance || isOneMissing ? 1 : 0)
+        let isOneMissing = members.count { self.facts.pods[$0]?.isReady == true } < self.facts.spec.instances
+        let stuck = isOneMissing ? members.count { self.isStuck($0) } : 0
+        return self.facts.spec.instances + max(self.needsExtraInstance ? 1 : 0, stuck)
     }
 
     /// Whether an instance cannot come back where its volume is, for as long as one waits for a fresh node.
@@ -183,7 +182,9 @@ extension Planning {
 
     mutating func planInstances() {
         let instances = self.facts.instances
-        let avoiding = self.nodesToAvoid
+        // Only who has no place yet needs one.
+        let isEverybodyPlaced = instances.allSatisfy { self.facts.pods[$0]?.node != nil }
+        let avoiding = isEverybodyPlaced ? NodesToAvoid() : self.nodesToAvoid
         for instance in instances {
             let pod = self.facts.pods[instance]
             let volume = self.facts.volumes[instance]
@@ -194,7 +195,7 @@ extension Planning {
                     createsVolume: volume == nil && isNew && self.facts.problems.isEmpty,
                     createsPod: pod == nil && self.facts.problems.isEmpty
                         && (volume.map { !$0.isTerminating } ?? isNew),
-                    avoidedNodes: self.avoidedNodes(for: instance, among: avoiding),
+                    avoidedNodes: pod == nil ? self.avoidedNodes(for: instance, among: avoiding) : [],
                     preferredZone: pod == nil ? self.preferredZone(for: instance) : nil
                 )
             )
@@ -274,8 +275,9 @@ extension Planning {
     /// The role labels, old primary first: for a moment nobody is `master`, never two are.
     mutating func planLabels() {
         guard let primary = self.status.primary else { return }
-        for pod in self.facts.pods.values.sorted(by: { $0.instance < $1.instance })
-        where pod.instance != primary && pod.role != .replica {
+        for pod in self.facts.pods.values.filter({ $0.instance != primary && $0.role != .replica })
+            .sorted(by: { $0.instance < $1.instance })
+        {
             self.plan.labels.append(RoleChange(instance: pod.instance, uid: pod.uid, role: .replica))
         }
         guard let pod = self.facts.pods[primary], self.isPromoted else { return }

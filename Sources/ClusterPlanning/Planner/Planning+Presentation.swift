@@ -164,8 +164,8 @@ extension Planning {
             }
         } else if let obstacle = self.synchronousObstacle {
             degrade(obstacle.reason, obstacle.message)
-        } else if let pod = self.facts.pods.values.filter(\.isUnschedulable).min(by: { $0.instance < $1.instance }) {
-            degrade(.unschedulable, "\(pod.instance): no node fits")
+        } else if let instance = self.facts.pods.values.lazy.filter({ $0.isUnschedulable }).map({ $0.instance }).min() {
+            degrade(.unschedulable, "\(instance): no node fits")
         } else if let (instance, problem) = self.startProblem {
             degrade(.podNotStarting, "\(instance): \(problem)")
         } else if let (pooler, problem) = self.poolerProblem {
@@ -179,13 +179,12 @@ extension Planning {
     }
 
     private var startProblem: (String, String)? {
-        self.facts.pods.values.sorted { $0.instance < $1.instance }.lazy
-            .compactMap { pod in pod.waiting.map { (pod.instance, $0) } }.first
+        self.facts.pods.values.lazy.compactMap { pod in pod.waiting.map { (pod.instance, $0) } }.min { $0.0 < $1.0 }
     }
 
     private var poolerProblem: (String, String)? {
-        self.facts.poolers.values.sorted { $0.name < $1.name }.lazy
-            .compactMap { pooler in pooler.waiting.map { (pooler.name, $0) } }.first
+        self.facts.poolers.values.lazy.compactMap { pooler in pooler.waiting.map { (pooler.name, $0) } }
+            .min { $0.0 < $1.0 }
     }
 
     private var firstProblem: (String, String)? {

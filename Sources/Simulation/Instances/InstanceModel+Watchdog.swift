@@ -13,13 +13,15 @@ extension InstanceModel {
 
     private var hasWatchdog: Bool { !self.world.isMutated(.noSelfStop) && !self.world.isMutated(.noWatchdog) }
 
+    /// Looks at the deadline, and sooner than was meant when it is one that was shortened.
     private func watchLater(_ deadline: BootTime) {
-        guard self.hasWatchdog, !self.isWatching else { return }
-        self.isWatching = true
+        guard self.hasWatchdog else { return }
+        if let due = self.watchdogDue, due <= deadline { return }
+        self.watchdogDue = deadline
         let delay = self.machine.clock.delay(until: deadline, now: self.world.now)
         self.world.after(delay) {
-            guard self.isAlive else { return }
-            self.isWatching = false
+            guard self.isAlive, self.watchdogDue == deadline else { return }
+            self.watchdogDue = nil
             self.machine.run { self.watchdogLooks() }
         }
     }

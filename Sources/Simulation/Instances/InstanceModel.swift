@@ -66,6 +66,8 @@ final class InstanceModel {
     /// PostgreSQL has ended by itself and is not back.
     var hasPostgresDied = false
     var watchdogDeadline: BootTime?
+    /// When the watchdog looks next.
+    var watchdogDue: BootTime?
     var postmaster: Postmaster?
     /// A demoted postmaster that has not ended yet.
     var leftover: Postmaster?
@@ -101,7 +103,6 @@ final class InstanceModel {
     var longest = LongestDuration()
     var askedDuration: Duration?
     var isRenewing = false
-    var isWatching = false
     var askTimer = 0
     var renewalTimer = 0
 

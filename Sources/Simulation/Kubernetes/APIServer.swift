@@ -172,7 +172,11 @@ extension World {
     /// The API server as an older backup has it; versions go on growing, and all watches begin anew.
     func restoreAPI() {
         guard let (status, lease, instances) = self.api.backup else { return }
-        if self.history.newestTerm > Int(status.term) { self.forgottenTerm = self.history.newestTerm }
+        let newest = max(self.history.newestTerm, Int(self.api.status.term))
+        if newest > Int(status.term) {
+            self.forgottenTerm = newest
+            self.restoredAt = self.now
+        }
         // What was made since is known to nobody.
         for pod in self.api.pods where !instances.contains(pod.instance) {
             self.removePod(pod.instance, uid: pod.uid)
@@ -191,11 +195,13 @@ extension World {
             guard let present = self.api.lease else { return .failure(.notFound) }
             guard present.resourceVersion == lease.resourceVersion else { return .failure(.conflict) }
         }
+        // Who writes over a Lease that a restore has brought back renews what it took before.
         if let holder = lease.holder, !holder.isOperator, Int64(holder.term) < self.api.status.term,
-            self.api.lease?.holder != holder
+            self.api.lease?.holder != holder, self.lastTaker != holder
         {
             self.lateTakers.insert(holder)
         }
+        self.lastTaker = lease.holder
         return .success(self.storeLease(lease))
     }
 

@@ -56,7 +56,7 @@ extension OperatorModel {
         let now = self.wall
         let facts = self.facts(now: now)
         let version = self.clusterVersion
-        let plan = self.mutated(Self.planner.plan(facts, now: now), facts)
+        let plan = self.withoutForgotten(self.mutated(Self.planner.plan(facts, now: now), facts), facts)
         let finish: (Outcome) -> Void = { outcome in
             guard self.looks == life, self.isAlive else { return }
             self.isLooking = false
@@ -84,6 +84,20 @@ extension OperatorModel {
             self.wake(after: max(1, Int(wakeAt.timeIntervalSince(now) * 1000)) * World.millisecond)
         }
         self.perform(steps[...], hasWritten: false, life: life, finish)
+    }
+
+    /// Decides nothing while the API server has forgotten a change of primary and nobody is heard who knows of it.
+    private func withoutForgotten(_ plan: ClusterPlan, _ facts: ClusterFacts) -> ClusterPlan {
+        guard self.world.isForgotten(term: Int(facts.status.term)) else { return plan }
+        let heard = facts.instances.compactMap { facts.report(of: $0)?.term }.reduce(facts.status.term, max)
+        guard self.world.isForgotten(term: Int(heard)) else { return plan }
+        var plan = plan
+        plan.decision = nil
+        plan.leaseTakeover = nil
+        plan.status = facts.status
+        plan.watched.formUnion(facts.instances)
+        self.wake(after: World.second)
+        return plan
     }
 
     private func perform(

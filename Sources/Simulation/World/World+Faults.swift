@@ -295,8 +295,12 @@ extension World {
                 self.api.backup = nil
                 return
             }
-            // What nobody can be told of is for no rule to mend.
-            guard self.isNewestTermHeard || Int64(self.history.newestTerm) <= self.api.backup?.status.term ?? 0 else {
+            // Nor can anybody find out that commits have waited for others since, or for nobody.
+            guard
+                self.api.backup?.status.term != self.api.status.term
+                    || self.api.backup?.status.synchronous == self.api.status.synchronous
+            else {
+                self.api.backup = nil
                 return
             }
             self.note("FAULT", "API server restored from a backup of term \(self.api.backup?.status.term ?? 0)")

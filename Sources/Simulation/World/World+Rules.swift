@@ -70,26 +70,22 @@ extension World {
         self.history.rows.removeAll { !data.contains(branch: $0.branch, upTo: $0.end) }
     }
 
-    /// Whether an instance that knows the newest primary's term is up, and can be heard by the API server and by the
-    /// operator.
-    var isNewestTermHeard: Bool {
-        self.processes.contains { process in
-            guard process.isAlive, !process.isFrozen, process.machine.isRunning,
-                process.disk.highestTerm >= self.history.newestTerm
-            else { return false }
-            let endpoint = process.machine.endpoint
-            let others = [Network.api] + self.operators.filter { $0.isAlive && $0.isLeader }.map(\.endpoint)
-            return others.allSatisfy {
-                !self.network.isBlocked($0, endpoint) && !self.network.isBlocked(endpoint, $0)
-            }
-        }
-    }
-
     /// Whether a term is over, and an API server that was restored has forgotten that.
     ///
-    /// An instance to which that is true and that can ask nobody who knows cannot do right. It is left to wait then, as
-    /// if its machine had come up later: see docs/simulation.md.
-    func isForgotten(term: Int) -> Bool { term < self.forgottenTerm }
+    /// Neither an instance nor an operator that hears of no newer one, from anybody, can do right. They are left to wait
+    /// then, as if they had come up later, until somebody is heard who knows: see docs/simulation.md.
+    func isForgotten(term: Int) -> Bool {
+        guard term < self.forgottenTerm else { return false }
+        // What was read before the restore may still be on its way.
+        if self.now < self.restoredAt + 20 * Self.second { return true }
+        return self.processes.contains { $0.disk.highestTerm >= self.forgottenTerm }
+            || (self.api.status.members + self.api.status.joining)
+                .contains { instance in
+                    guard let volume = self.volumes[instance] else { return false }
+                    return volume.state.highestTerm >= self.forgottenTerm
+                        && self.api.claims.contains { $0.facts.uid == volume.uid }
+                }
+    }
 
     // MARK: What is written
 

@@ -32,8 +32,12 @@ final class World {
     var history = GlobalHistory()
     /// Those that took the Lease in a term when a newer one had been decided.
     var lateTakers: Set<LeaseHolder> = []
-    /// The newest primary's term when the API server was restored to an older one; 0 when it never was.
+    /// Who wrote itself into the Lease last, whatever a restore has made of that since.
+    var lastTaker: LeaseHolder?
+    /// The newest term when the API server was restored to an older one; 0 when it never was.
     var forgottenTerm = 0
+    /// When that was.
+    var restoredAt = 0
     /// How each term began.
     var changes: [Int64: ChangeOfTerm] = [:]
     /// Whom the next fault is meant for.
