@@ -199,6 +199,15 @@ let package = Package(
             ]
         ),
 
+        // A fleet on paper, for measuring the operator; in no image.
+        library(
+            "Fleet",
+            [
+                "InstanceAPI", "KubernetesController", "KubernetesClient", "PostgresClusterAPI", "EventLoop", "JSON",
+                .logging, .nioCore, .nioPosix, .nioHTTP1, .nioSSL,
+            ]
+        ),
+
         // Simulation: the pure parts against a modelled world; in no image.
         library(
             "Simulation",
@@ -227,7 +236,7 @@ let package = Package(
         executable(
             "drover-playground",
             [
-                "Playground", "Chaos", "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient",
+                "Playground", "Chaos", "Fleet", "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient",
                 "PostgresClusterAPI", "Workload", "EventLoop", "HTTPClient", "JSON", "JSONYAML", "SeededRandom",
                 "CLinux", .argumentParser, .logging,
                 .serviceLifecycle, .unixSignals,

@@ -17,6 +17,8 @@ public struct PlaygroundConfiguration: Sendable {
     public var bookmarkInterval: Duration = .seconds(30)
     /// Whether the built-in controllers run (scheduler, budgets, garbage collection and so on).
     public var runsControllers = true
+    /// Built-in controllers that do not run, by name (such as `scheduler`), because somebody else does what they do.
+    public var omittedControllers: Set<String> = []
     /// How long a node may be silent before it counts as unreachable.
     public var nodeMonitorGracePeriod: Duration = .seconds(40)
 

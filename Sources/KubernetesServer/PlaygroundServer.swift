@@ -164,6 +164,7 @@ public final class PlaygroundServer: Service, Sendable {
         configuration.rootCertificatePEM = self.identity.authority.certificatePEM
         configuration.podCIDRBlock = "\(self.configuration.podPrefix).0.0/16"
         configuration.nodeMonitorGracePeriod = self.configuration.nodeMonitorGracePeriod
+        configuration.omitted = self.configuration.omittedControllers
         let controllers = BuiltInControllers(store: self.store, configuration: configuration, logger: self.logger)
         await cancelWhenGracefulShutdown { await controllers.run() }
     }

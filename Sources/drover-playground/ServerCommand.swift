@@ -32,6 +32,9 @@ struct ServerCommand: AsyncParsableCommand {
     @Option(help: "Seconds that a node may be silent before it counts as unreachable.")
     var nodeMonitorGracePeriod = 40
 
+    @Option(help: "A built-in controller that does not run, such as scheduler; may be given several times.")
+    var withoutController: [String] = []
+
     @OptionGroup
     var log: LogOptions
 
@@ -48,6 +51,7 @@ struct ServerCommand: AsyncParsableCommand {
         configuration.port = self.port
         configuration.dataDirectory = self.data
         configuration.nodeMonitorGracePeriod = .seconds(self.nodeMonitorGracePeriod)
+        configuration.omittedControllers = Set(self.withoutController)
         guard self.network == .namespace else {
             let addresses = try self.takeAddresses()
             configuration.podPrefix = addresses.podPrefix

@@ -34,6 +34,7 @@ extension APIServer {
         case nil:
             return .json(["paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]])
         case "healthz", "livez", "readyz": return .text("ok")
+        case "metrics" where segments.count == 1: return .text(self.counters.text)
         case "version" where segments.count == 1: return .json(Self.version)
         case "openapi": return self.openAPI(request, Array(segments.dropFirst()))
         case "api" where segments.count == 1: return self.groups(request, isCore: true)

@@ -19,6 +19,7 @@ final class APIServer: Sendable {
     let authorizer: Authorizer
     let admission: Admission
     let logs: any PodLogSource
+    let counters = RequestCounters()
     let logger: Logger
 
     init(
@@ -41,6 +42,7 @@ final class APIServer: Sendable {
 
     /// Carries out one request; never throws, a refusal is an answer too.
     func handle(_ request: APIRequest) async -> APIReply {
+        self.counters.count(request)
         do throws(StatusError) {
             var request = request
             request.identity = try self.authenticate(request)

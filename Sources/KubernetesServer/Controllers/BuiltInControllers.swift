@@ -23,6 +23,8 @@ package final class BuiltInControllers: Sendable {
         package var podCIDRBlock: String? = "127.64.0.0/12"
         /// Length of a node's prefix.
         package var nodePrefixLength = 24
+        /// Controllers that do not run, by name, because somebody else does what they do.
+        package var omitted: Set<String> = []
         /// The clock of all waiting.
         package var clock = ControllerClock.live
 
@@ -41,7 +43,7 @@ package final class BuiltInControllers: Sendable {
         self.configuration = configuration
         self.logger = logger
         let writer = ControllerWriter(store: store)
-        self.controllers = [
+        let all: [any BuiltInController] = [
             Scheduler(writer: writer),
             VolumeBinder(writer: writer),
             DisruptionController(writer: writer, timeout: configuration.disruptedPodTimeout),
@@ -55,6 +57,7 @@ package final class BuiltInControllers: Sendable {
             NodeController(writer: writer, configuration: configuration),
             PodEvictor(writer: writer, configuration: configuration),
         ]
+        self.controllers = all.filter { !configuration.omitted.contains($0.name) }
     }
 
     /// Runs every controller until the task is cancelled.
