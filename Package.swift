@@ -292,6 +292,7 @@ let package = Package(
             ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "SeededRandom", "JSON"]
         ),
         tests("SimulationTests", ["Simulation"]),
+        tests("FleetTests", ["Fleet", "InstanceAPI", "PostgresClusterAPI", .nioCore]),
         tests("CertificatesTests", ["Certificates", .x509, .asn1, .crypto]),
         tests(
             "OperatorTests",

@@ -92,7 +92,13 @@ package final class FleetKubelet: Sendable {
             }
             group.addTask {
                 await queue.run(workers: 16) { key in
-                    if let pod = pods.store.get(key) { try await self.attend(pod, key) }
+                    guard let pod = pods.store.get(key) else { return .done }
+                    do {
+                        try await self.attend(pod, key)
+                    } catch let error as KubernetesError where error.code == .notFound {
+                        // Gone meanwhile, or its Secret has yet to come.
+                        return .retry
+                    }
                     return .done
                 }
             }
