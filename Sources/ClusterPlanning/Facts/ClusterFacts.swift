@@ -65,6 +65,8 @@ public struct ClusterFacts: Sendable {
     public var poolerTemplate: String?
     /// Since when this process has not heard of a primary that serves; nil while it does.
     public var primaryMissingSince: Date?
+    /// Until when a process that has just begun waits for the primary's first word; nil when it waits no more.
+    public var firstHearingEnds: Date?
     /// How far the primary of the present term is known to have written, by this process.
     public var lastKnownLSN: LSN?
     /// Whom a person wants to become primary although data may be missing there, and in place of which term's primary.
@@ -98,6 +100,18 @@ public struct ClusterFacts: Sendable {
         self.knownServing = self.isPrimaryServing
         self.knownDeparted = nil
         self.knownDeparted = .some(self.departed)
+    }
+
+    /// Whether anything may depend on where volumes can be reached from: somebody comes, goes or is not well.
+    package var needsVolumes: Bool {
+        guard self.status.transition == nil, self.status.joining.isEmpty, self.requestedSwitchover == nil,
+            self.pods.count == self.instances.count
+        else { return true }
+        return self.instances.contains { instance in
+            guard let pod = self.pods[instance] else { return true }
+            return !pod.isReady || pod.isTerminating || pod.isFinished
+                || (self.rank(ofNode: pod.node) ?? .leaving) >= .announced
+        }
     }
 
     /// The cluster's names.

@@ -134,13 +134,24 @@ struct Planning {
     /// At rest the primary's reports are enough; whoever moves, joins or is not well is watched too.
     private mutating func planWatching() {
         if let primary = self.status.primary { self.plan.watched.insert(primary) }
+        let isFirstHearing = self.waitForFirstHearing()
         let isAtRest =
             self.status.transition == nil && self.status.joining.isEmpty
             && self.facts.instances.allSatisfy { self.facts.pods[$0]?.isReady == true }
             && (self.facts.rank(ofNode: self.facts.primaryPod?.node) ?? .leaving) < .announced
-            && self.facts.isPrimaryServing && !self.isPrimaryEnding && self.requestedSwitchover == nil
+            && (self.facts.isPrimaryServing || isFirstHearing) && !self.isPrimaryEnding
+            && self.requestedSwitchover == nil
             && self.idleReplicas.isEmpty && self.outdatedPods.isEmpty && !self.isPrimaryDiskFull
         if !isAtRest { self.plan.watched.formUnion(self.facts.instances) }
+    }
+
+    /// Whether the primary has had no time yet to answer a process that has just begun.
+    ///
+    /// A new leader would otherwise listen to all instances of all clusters, for a moment.
+    private mutating func waitForFirstHearing() -> Bool {
+        guard let end = self.facts.firstHearingEnds, end > self.now else { return false }
+        self.plan.wake(at: end)
+        return true
     }
 
     /// Whether somebody else is stopping the primary.

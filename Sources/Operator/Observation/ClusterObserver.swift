@@ -53,14 +53,9 @@ struct ClusterObserver: Sendable {
         self.secrets = Informer(client: client, namespace: namespace, selector: ours, logger: logger) { secret in
             secret.data = nil  // keys are read when they are needed, and kept nowhere else
         }
-        // Only whether they are there is of interest.
         self.accounts = Informer(client: client, namespace: namespace, selector: ours, logger: logger)
-        self.roles = Informer(client: client, namespace: namespace, selector: ours, logger: logger) { role in
-            role.rules = nil
-        }
-        self.bindings = Informer(client: client, namespace: namespace, selector: ours, logger: logger) { binding in
-            binding.subjects = nil
-        }
+        self.roles = Informer(client: client, namespace: namespace, selector: ours, logger: logger)
+        self.bindings = Informer(client: client, namespace: namespace, selector: ours, logger: logger)
         self.nodes = Informer(client: client, logger: logger) { node in
             node.status?.addresses = nil
             node.status?.capacity = nil
@@ -108,13 +103,11 @@ struct ClusterObserver: Sendable {
             ObservedLease(lease: lease, since: .now)
         }
         self.follow(self.slices, into: self.state.slices) { $0 }
-        self.follow(self.services, into: self.state.services) { $0.spec }
-        self.follow(self.secrets, into: self.state.secrets) { secret in
-            secret.metadata.annotations ?? [:]
-        }
-        self.follow(self.accounts, into: self.state.accounts) { _ in () }
-        self.follow(self.roles, into: self.state.roles) { _ in () }
-        self.follow(self.bindings, into: self.state.bindings) { _ in () }
+        self.follow(self.services, into: self.state.services) { OwnedFacts($0) }
+        self.follow(self.secrets, into: self.state.secrets) { SecretFacts($0.metadata) }
+        self.follow(self.accounts, into: self.state.accounts) { OwnedFacts($0) }
+        self.follow(self.roles, into: self.state.roles) { OwnedFacts($0) }
+        self.follow(self.bindings, into: self.state.bindings) { OwnedFacts($0) }
         let changed: @Sendable (Node) -> Void = { node in self.take(node) }
         self.nodes.addHandler(
             InformerHandler(

@@ -29,7 +29,12 @@ final class ClusterRuntime: Sendable {
         var isStopped = false
         var missingSince: ContinuousClock.Instant?
         var lastKnown: (term: Int64, lsn: LSN)?
+        /// Whether an instance has said something, or a stream has failed, since this process knows the cluster.
+        var hasHeard = false
     }
+
+    /// For how long a new leader waits for the primary's own word before it listens to everybody.
+    private static let firstHearing = Duration.seconds(5)
 
     /// Calls belong to one transition in one term; what another one has asked is of no use.
     struct CallEpoch: Hashable, Sendable {
@@ -56,6 +61,9 @@ final class ClusterRuntime: Sendable {
 
     // MARK: Reading
 
+    /// For how long this process has known the cluster.
+    var age: Duration { self.now }
+
     func fill(_ facts: inout ClusterFacts) {
         facts.poolerTalks = self.poolers.talks(transition: facts.status.transition)
         let epoch = CallEpoch(facts.status)
@@ -71,6 +79,8 @@ final class ClusterRuntime: Sendable {
                 }
             }
             facts.reports = state.reports
+            let left = Self.firstHearing - self.now
+            if !state.hasHeard, left > .zero { facts.firstHearingEnds = Date() + left.inSeconds }
             if facts.isPrimaryServing {
                 state.missingSince = nil
             } else if state.missingSince == nil {
@@ -103,6 +113,7 @@ final class ClusterRuntime: Sendable {
     /// waits for it.
     func report(_ facts: InstanceFacts, of instance: String) -> Bool {
         self.state.withLock { state in
+            state.hasHeard = true
             let before = state.reports.updateValue(facts, forKey: instance)
             if facts.role == .primary, let current = facts.currentLSN {
                 let known = state.lastKnown.flatMap { $0.term == facts.term ? $0.lsn : nil }
@@ -118,6 +129,7 @@ final class ClusterRuntime: Sendable {
 
     func forgetReport(of instance: String, podUID: String) {
         self.state.withLock { state in
+            state.hasHeard = true
             if state.reports[instance]?.podUID == podUID { state.reports[instance] = nil }
         }
     }

@@ -20,6 +20,18 @@ struct ClaimFacts: Sendable {
     }
 }
 
+/// What is kept of a Secret: no key material.
+struct SecretFacts: Sendable {
+    /// UIDs of those it belongs to.
+    var owners: [String]
+    var annotations: [String: String]
+
+    init(_ metadata: ObjectMeta) {
+        self.owners = (metadata.ownerReferences ?? []).map(\.uid)
+        self.annotations = metadata.annotations ?? [:]
+    }
+}
+
 /// What is kept of a Lease, with the moment since which it has looked like this.
 struct ObservedLease: Sendable {
     var lease: Lease

@@ -89,6 +89,9 @@ final class ObjectCache<Value: Sendable>: Sendable {
         self.state.withLock { $0.entries[cluster] ?? [:] }
     }
 
+    /// How many clusters have any.
+    var clusterCount: Int { self.state.withLock { $0.entries.count } }
+
     /// All objects of all clusters.
     func all() -> [(cluster: ObjectKey, value: Value)] {
         self.state.withLock { state in

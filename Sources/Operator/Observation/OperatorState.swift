@@ -14,12 +14,11 @@ final class OperatorState: Sendable {
     let budgets = ObjectCache<BudgetFacts>()
     let leases = ObjectCache<ObservedLease>()
     let slices = ObjectCache<EndpointSlice>()
-    let services = ObjectCache<ServiceSpec>()
-    /// Names and annotations only: no key material is kept.
-    let secrets = ObjectCache<[String: String]>()
-    let accounts = ObjectCache<Void>()
-    let roles = ObjectCache<Void>()
-    let bindings = ObjectCache<Void>()
+    let services = ObjectCache<OwnedFacts>()
+    let secrets = ObjectCache<SecretFacts>()
+    let accounts = ObjectCache<OwnedFacts>()
+    let roles = ObjectCache<OwnedFacts>()
+    let bindings = ObjectCache<OwnedFacts>()
 
     private struct Shared {
         var nodes: [String: NodeFacts] = [:]
@@ -28,6 +27,8 @@ final class OperatorState: Sendable {
         var volumes: [String: VolumeReach] = [:]
         var runtimes: [ObjectKey: ClusterRuntime] = [:]
         var moves: [ObjectKey: ClusterMove] = [:]
+        /// What all moves come to: kept, because with many clusters counting anew for each would cost the most.
+        var crowd = Crowd()
     }
 
     /// What other clusters are at.
@@ -36,6 +37,17 @@ final class OperatorState: Sendable {
         var copies = 0
         var rollouts = 0
         var primariesPerNode: [String: Int] = [:]
+
+        /// Counts a cluster in, or out again.
+        mutating func count(_ move: ClusterMove, _ number: Int) {
+            if case .moving = move.summary { self.transitions += number }
+            if move.isCopying { self.copies += number }
+            if move.isRollingOut { self.rollouts += number }
+            // A move under way counts where it goes.
+            guard let node = move.candidateNode ?? move.primaryNode else { return }
+            let left = (self.primariesPerNode[node] ?? 0) + number
+            self.primariesPerNode[node] = left == 0 ? nil : left
+        }
     }
 
     /// What a cluster means for nodes, as planned last.
@@ -115,7 +127,9 @@ final class OperatorState: Sendable {
     /// Forgets a cluster that is gone.
     func removeCluster(_ key: ObjectKey) -> ClusterMove? {
         let (runtime, move) = self.shared.withLock { shared in
-            (shared.runtimes.removeValue(forKey: key), shared.moves.removeValue(forKey: key))
+            let move = shared.moves.removeValue(forKey: key)
+            if let move { shared.crowd.count(move, -1) }
+            return (shared.runtimes.removeValue(forKey: key), move)
         }
         runtime?.stop()
         return move
@@ -135,6 +149,8 @@ final class OperatorState: Sendable {
         self.shared.withLock { shared in
             let before = shared.moves.updateValue(move, forKey: key)
             guard before != move else { return [] }
+            if let before { shared.crowd.count(before, -1) }
+            shared.crowd.count(move, 1)
             // Also those it no longer concerns: their answer gets better by that.
             return move.nodes.union(before?.nodes ?? [])
         }
@@ -144,6 +160,9 @@ final class OperatorState: Sendable {
 
     /// Whether every cluster has been planned at least once since this process leads.
     var isPlanned: Bool {
+        let planned = self.shared.withLock { $0.moves.count }
+        // Mostly there are too few, and nobody has to go through them.
+        guard planned >= self.clusters.clusterCount else { return false }
         let keys = self.clusters.all().map(\.cluster)
         return self.shared.withLock { shared in keys.allSatisfy { shared.moves[$0] != nil } }
     }
@@ -153,14 +172,8 @@ final class OperatorState: Sendable {
     /// How many clusters other than `key` move, copy or replace their pods, and how many primaries each node has.
     func crowd(except key: ObjectKey) -> Crowd {
         self.shared.withLock { shared in
-            var crowd = Crowd()
-            for (other, move) in shared.moves where other != key {
-                if case .moving = move.summary { crowd.transitions += 1 }
-                if move.isCopying { crowd.copies += 1 }
-                if move.isRollingOut { crowd.rollouts += 1 }
-                // A move under way counts where it goes.
-                if let node = move.candidateNode ?? move.primaryNode { crowd.primariesPerNode[node, default: 0] += 1 }
-            }
+            var crowd = shared.crowd
+            if let own = shared.moves[key] { crowd.count(own, -1) }
             return crowd
         }
     }

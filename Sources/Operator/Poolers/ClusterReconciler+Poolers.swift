@@ -72,7 +72,7 @@ extension ClusterReconciler {
 
     private func ensurePoolerSecret(objects: ClusterObjects, key: ObjectKey) async throws {
         let now = Date()
-        if let annotations = self.state.secrets.entry(objects.names.poolerSecret, of: key)?.value {
+        if let annotations = self.state.secrets.entry(objects.names.poolerSecret, of: key)?.value.annotations {
             let end = annotations[OperatorAnnotations.notAfter].flatMap { Timestamp(rawValue: $0).date }
             if let end, end.timeIntervalSince(now) > CredentialStore.leafLifetime / 3 { return }
         }

@@ -34,6 +34,8 @@ extension ClusterReconciler {
             && self.state.roles.entry(names.role, of: key) != nil
             && self.state.bindings.entry(names.roleBinding, of: key) != nil
         guard !isComplete || !runtime.isBaseEnsured(version) else { return }
+        // Mostly, above all for a new leader, everything is as it was made: the caches say so without any request.
+        if isComplete, self.isBaseAsWanted(objects, uid: uid, key: key) { return runtime.baseEnsured(version) }
         // The Lease is made here and written by instances only. One that is missing was deleted: whoever held it has
         // to be waited for, which its instances and the planner do by watching the new one for a whole duration.
         let password = ClusterObjects.makePassword()
@@ -50,6 +52,40 @@ extension ClusterReconciler {
             try await self.writer.ensure(type, document, ownerUID: uid, isUpdated: isUpdated)
         }
         runtime.baseEnsured(version)
+    }
+
+    /// Whether what was made once is ours, and as it would be made now.
+    ///
+    /// An answer that is wrongly no costs requests only.
+    private func isBaseAsWanted(_ objects: ClusterObjects, uid: String, key: ObjectKey) -> Bool {
+        func isAsWanted(_ found: OwnedFacts?, _ wanted: OwnedFacts?) -> Bool {
+            guard let found, let wanted else { return false }
+            return found.owners.contains(uid) && found.contents == wanted.contents
+        }
+        let (state, names) = (self.state, objects.names)
+        let lease = state.leases.entry(names.lease, of: key)?.value.lease.metadata
+        return lease?.ownerReferences?.contains { $0.uid == uid } == true
+            && state.secrets.entry(names.applicationSecret, of: key)?.value.owners.contains(uid) == true
+            && isAsWanted(
+                state.services.entry(names.primaryService, of: key)?.value,
+                (try? objects.primaryService.decode(Service.self)).map { OwnedFacts($0) }
+            )
+            && isAsWanted(
+                state.services.entry(names.replicasService, of: key)?.value,
+                (try? objects.replicasService.decode(Service.self)).map { OwnedFacts($0) }
+            )
+            && isAsWanted(
+                state.accounts.entry(names.serviceAccount, of: key)?.value,
+                (try? objects.serviceAccount.decode(ServiceAccount.self)).map { OwnedFacts($0) }
+            )
+            && isAsWanted(
+                state.roles.entry(names.role, of: key)?.value,
+                (try? objects.role.decode(Role.self)).map { OwnedFacts($0) }
+            )
+            && isAsWanted(
+                state.bindings.entry(names.roleBinding, of: key)?.value,
+                (try? objects.roleBinding.decode(RoleBinding.self)).map { OwnedFacts($0) }
+            )
     }
 
     /// Makes Secrets, volume claims and pods that are missing.
@@ -85,7 +121,7 @@ extension ClusterReconciler {
     private func ensureSecret(of instance: String, objects: ClusterObjects, key: ObjectKey) async throws {
         let name = objects.names.certificateSecret(ofInstance: instance)
         let now = Date()
-        if let annotations = self.state.secrets.entry(name, of: key)?.value {
+        if let annotations = self.state.secrets.entry(name, of: key)?.value.annotations {
             let end = annotations[OperatorAnnotations.notAfter].flatMap { Timestamp(rawValue: $0).date }
             if let end, end.timeIntervalSince(now) > CredentialStore.leafLifetime / 3 { return }
         }
@@ -106,12 +142,21 @@ extension ClusterReconciler {
     }
 
     /// Reads, once per volume, where it can be reached from.
-    func readVolumes(of key: ObjectKey) async throws {
+    ///
+    /// Answers whether there was anything to read.
+    func readVolumes(of key: ObjectKey) async throws -> Bool {
         let names = self.state.claims.entries(of: key).values.compactMap(\.value.volumeName)
-        for name in names where self.state.volumeReach(name) == nil {
-            if let volume = try await self.writer.volume(name) {
-                self.state.setVolumeReach(name, VolumeReach(volume))
+            .filter { self.state.volumeReach($0) == nil }
+        guard !names.isEmpty else { return false }
+        return try await withThrowingTaskGroup(of: Bool.self) { group in
+            for name in names {
+                group.addTask {
+                    guard let volume = try await self.writer.volume(name) else { return false }
+                    self.state.setVolumeReach(name, VolumeReach(volume))
+                    return true
+                }
             }
+            return try await group.reduce(false) { $0 || $1 }
         }
     }
 

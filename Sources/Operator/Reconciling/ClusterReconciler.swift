@@ -48,6 +48,8 @@ struct ClusterReconciler: Sendable {
         self.wake(key, .milliseconds(100))
     }
 
+    private static let firstRush = Duration.seconds(60)
+
     private func end(_ key: ObjectKey) {
         let move = self.state.removeCluster(key)
         self.credentials.forget(key)
@@ -65,7 +67,6 @@ struct ClusterReconciler: Sendable {
         -> Bool
     {
         let runtime = self.state.runtime(of: key)
-        try await self.readVolumes(of: key)
         var obstacle: (any Error)?
         do {
             try await self.ensureBase(cluster, uid: uid, objects: objects, runtime: runtime, key: key)
@@ -75,6 +76,10 @@ struct ClusterReconciler: Sendable {
         }
         let now = Date()
         var facts = self.state.facts(of: cluster, key: key, now: now)
+        // At rest it does not matter where a volume can be reached from: read later, when the rush of a new leader is over.
+        if facts.needsVolumes || runtime.age > Self.firstRush, try await self.readVolumes(of: key) {
+            facts = self.state.facts(of: cluster, key: key, now: now)
+        }
         if let obstacle { facts.obstacle = Self.obstacle(obstacle) }
         facts.template = objects.template
         facts.poolerTemplate = objects.poolerTemplate(image: self.configuration.poolerImage)

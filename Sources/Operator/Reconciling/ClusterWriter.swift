@@ -158,7 +158,7 @@ struct ClusterWriter: Sendable {
 
     func applySecret(_ document: JSONValue, of key: ObjectKey) async throws {
         let secret = try await self.apply(Secret.self, document, of: key)
-        self.state.secrets.store(secret.metadata.annotations ?? [:], metadata: secret.metadata, of: key)
+        self.state.secrets.store(SecretFacts(secret.metadata), metadata: secret.metadata, of: key)
     }
 
     func createPod(_ document: JSONValue, of key: ObjectKey) async throws {
