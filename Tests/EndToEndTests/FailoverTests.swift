@@ -7,7 +7,7 @@ import PostgresClusterAPI
 import Testing
 import Workload
 
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .enabled(if: GivenNodes.areNone, "needs processes of nodes to kill"), .timeLimit(.minutes(10)))
 struct FailoverTests {
     /// A cluster in which every commit is on a replica before it is acknowledged.
     private func createSafeCluster(_ playground: Playground) async throws {

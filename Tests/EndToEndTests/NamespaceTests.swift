@@ -9,7 +9,8 @@ import Workload
 @Suite(
     .serialized,
     .timeLimit(.minutes(8)),
-    .enabled(if: PlaygroundNetwork.hasNamespaces, "needs root, to make network namespaces")
+    .enabled(if: PlaygroundNetwork.hasNamespaces, "needs root, to make network namespaces"),
+    .enabled(if: GivenNodes.areNone, "cuts the network of nodes")
 )
 struct NamespaceTests {
     @Test func clusterOnNamespacedNodesMovesOnCordonAndSurvivesACut() async throws {

@@ -13,6 +13,7 @@ import Workload
 /// A control plane, process nodes and an operator, each a process of its own that can be killed.
 ///
 /// With `DROVER_E2E_KUBECONFIG` set, the control plane is the cluster that the file names, and nodes and operator join it.
+/// With `DROVER_E2E_IMAGES` as well, nothing joins but the operator: see ``GivenNodes``.
 final class Playground: Sendable {
     let directory: String
     let kubeconfig: String
@@ -29,6 +30,8 @@ final class Playground: Sendable {
     private let nodeNames = Lock<[String]>([])
     private let nodeProcesses = Lock<[String: Int32]>([:])
     private let operatorProcess = Lock<ChildProcess?>(nil)
+    /// The nodes of the cluster that the tests run on, when these are not ours.
+    fileprivate let given: GivenNodes?
     /// The operator may do what the shipped role says, and nothing more.
     private var operatorKubeconfig: String { "\(self.directory)/operator.kubeconfig" }
 
@@ -40,6 +43,7 @@ final class Playground: Sendable {
         networkID: String?,
         eventLoop: EventLoop
     ) throws {
+        self.given = try GivenNodes.images.map { try GivenNodes(images: $0) }
         self.networkID = networkID
         self.directory = directory
         self.kubeconfig = kubeconfig
@@ -81,14 +85,19 @@ final class Playground: Sendable {
     }
 
     /// The full name of a node.
-    func node(_ name: String) -> String { "\(name)-\(self.suffix)" }
+    func node(_ name: String) -> String { self.given?.node(name) ?? "\(name)-\(self.suffix)" }
 
     /// The process of a node, nil when there never was one.
     func nodeProcess(_ name: String) -> Int32? { self.nodeProcesses.withLock { $0[name] } }
 
     /// Lets a node join, and waits until it is Ready.
-    @discardableResult
-    func addNode(_ name: String, zone: String) async throws -> ChildProcess {
+    ///
+    /// Of nodes that are not ours, one more may be used from now on.
+    func addNode(_ name: String, zone: String) async throws {
+        if let given {
+            try await self.cordon(try #require(given.take(name), "the cluster has too few nodes"), false)
+            return
+        }
         let name = self.node(name)
         var arguments = [
             "drover-playground", "node", "--name", name, "--zone", zone, "--kubeconfig", self.kubeconfig,
@@ -107,8 +116,13 @@ final class Playground: Sendable {
         try await self.eventually("node \(name) is Ready") {
             try await self.client.get(Node.self, name).isReady
         }
-        return process
     }
+
+    /// Whether one more node can be had.
+    var canAddNode: Bool { self.given?.hasMore ?? true }
+
+    /// An image of instances other than the operator's default, as far as there is one.
+    var otherInstanceImage: String { self.given?.images.instance ?? "registry.example/instance:15" }
 
     /// Asks a control plane that is not embedded where its Services are: its ServiceCIDRs, or else
     /// `DROVER_E2E_SERVICE_RANGES`, separated by commas.
@@ -156,7 +170,7 @@ final class Playground: Sendable {
             [
                 "drover-operator", "run", "--kubeconfig", self.operatorKubeconfig, "--namespace", self.namespace,
                 "--lease-namespace", self.namespace, "--metrics-address", "",
-            ],
+            ] + (self.given?.images.arguments ?? []),
             log: "operator"
         )
         self.operatorProcess.withLock { $0 = process }
@@ -191,6 +205,18 @@ final class Playground: Sendable {
 
     fileprivate func removeObjects() async {
         try? await self.client.delete(Namespace.self, self.namespace)
+        if let given {
+            await given.restore(self.client)
+            // The next test wants the nodes for itself.
+            try? await self.eventually("namespace \(self.namespace) is gone", within: .seconds(240)) {
+                do {
+                    _ = try await self.client.get(Namespace.self, self.namespace)
+                    return false
+                } catch let error as KubernetesError {
+                    return error.code == .notFound
+                }
+            }
+        }
         for name in self.nodeNames.withLock({ $0 }) {
             try? await self.client.delete(Node.self, name)
         }
@@ -412,7 +438,7 @@ enum PlaygroundNetwork: String {
     static var standard: PlaygroundNetwork {
         let environment = ProcessInfo.processInfo.environment
         return environment["DROVER_E2E_NETWORK"].flatMap { PlaygroundNetwork(rawValue: $0) }
-            ?? (environment["DROVER_E2E_KUBECONFIG"] == nil ? .loopback : .namespace)
+            ?? (environment["DROVER_E2E_KUBECONFIG"] == nil || GivenNodes.images != nil ? .loopback : .namespace)
     }
 
     /// Whether this process may make network namespaces; asked by trying.
@@ -484,7 +510,11 @@ func withPlayground(
             try await playground.installDefinition()
             try await playground.installOperatorAccount()
             if given != nil, networkID != nil { try await playground.findServices() }
-            try await playground.startServices()
+            if let nodes = playground.given {
+                try await nodes.find(playground.client)
+            } else {
+                try await playground.startServices()
+            }
             for node in nodes { try await playground.addNode(node.name, zone: node.zone) }
             if startsOperator { try await playground.startOperator() }
             try await body(playground)

@@ -37,7 +37,10 @@ struct RolloutTests {
 
                 try await self.change(
                     playground,
-                    ["postgres": ["image": "registry.example/instance:15"], "resources": ["requests": ["cpu": "10m"]]]
+                    [
+                        "postgres": ["image": .string(playground.otherInstanceImage)],
+                        "resources": ["requests": ["cpu": "10m"]],
+                    ]
                 )
                 try await playground.eventually("all pods are new", within: .seconds(180)) {
                     let cluster = try await playground.cluster("orders")
@@ -54,7 +57,7 @@ struct RolloutTests {
             #expect(status.lastTransition?.reason == .podOutdated)
             #expect(status.lastTransition?.from == primary)
             let pods = try await playground.pods(of: "orders")
-            #expect(pods.allSatisfy { $0.spec?.containers.first?.image == "registry.example/instance:15" })
+            #expect(pods.allSatisfy { $0.spec?.containers.first?.image == playground.otherInstanceImage })
             #expect(Set(pods.compactMap { $0.metadata.annotations?[Annotations.template] }).count == 1)
             #expect(Set(status.members).count == 3)
         }

@@ -317,6 +317,10 @@ struct SwitchoverTests {
             try await playground.createCluster("orders")
             try await playground.waitUntilReady("orders")
             let (primary, node) = try await playground.primary(of: "orders")
+            guard playground.canAddNode else {
+                print("skipped: the cluster has no fourth node")
+                return
+            }
             try await playground.addNode("node-d", zone: "zone-a")
             try await playground.withWriter(to: "orders") { _ in
                 let output = try await kubectl.run(
