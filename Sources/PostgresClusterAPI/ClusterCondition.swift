@@ -115,6 +115,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let unschedulable = ConditionReason(rawValue: "Unschedulable")
     /// The API server refuses what we need.
     public static let apiRefused = ConditionReason(rawValue: "APIRefused")
+    /// The namespace is being deleted, and nothing can be made in it any more.
+    public static let namespaceTerminating = ConditionReason(rawValue: "NamespaceTerminating")
 
     /// No pod of the cluster is on a node that will leave.
     public static let nothingToMove = ConditionReason(rawValue: "NothingToMove")
@@ -169,7 +171,7 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
         .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
         .switchover, .failover, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing, .podNotStarting,
         .poolerNotStarting, .rollingOut, .rolloutWaits, .diskFull, .unschedulable,
-        .apiRefused, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
+        .apiRefused, .namespaceTerminating, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .justAnnounced, .freshNodesFull, .primaryUnreachable,
         .tooManyMoves,
         .archiveFailing, .archiveBacklog, .preparedTransactions, .logicalSenderBehind, .longTransaction,

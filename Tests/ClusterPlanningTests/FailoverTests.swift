@@ -360,6 +360,10 @@ struct FailoverTests {
         let refused = plan(facts)
         #expect(refused.decision == nil)
         #expect(refused.status.conditions[.degraded]?.reason == .lossTooLarge)
+        // Instances read from the condition that their namespace ends: nothing may hide it.
+        facts.obstacle = Obstacle(reason: .namespaceTerminating, message: "it is being terminated")
+        #expect(plan(facts).status.conditions[.degraded]?.reason == .namespaceTerminating)
+        facts.obstacle = nil
         #expect(refused.events.contains { $0.reason == "FailoverRefused" && $0.message.contains("LossTooLarge") })
         facts.requestedFailover = RequestedFailover("orders-3@2")
         #expect(plan(facts).decision == nil, "it was meant for another loss")

@@ -307,6 +307,27 @@ struct InstanceProcessTests {
     }
 
     @Test
+    func aPrimaryThatIsToldToStopWithItsNamespaceWaitsForNobody() async throws {
+        try await TestCluster.running(graceSeconds: 600) { cluster in
+            try await cluster.bootstrapTwo()
+            try cluster.signal("db-1", SIGTERM)
+            try await cluster.waitFor("the wish on the Lease") {
+                let lease = await cluster.kubernetes.get(cluster.leasePath)
+                return lease?[path: ["metadata", "annotations", Annotations.moveRequested]] != nil
+            }
+            #expect(cluster.isRunning("db-1"))
+            await cluster.decide(
+                term: 1,
+                primary: "db-1",
+                members: ["db-1", "db-2"],
+                degraded: .namespaceTerminating
+            )
+            // Long before its grace period is over.
+            try await cluster.waitFor("the end of the pod") { !cluster.isRunning("db-1") }
+        }
+    }
+
+    @Test
     func aStandbyThatLacksTheLastRecordDoesNotPromote() async throws {
         try await TestCluster.running { cluster in
             try await cluster.bootstrapTwo()

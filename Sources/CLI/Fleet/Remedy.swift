@@ -21,6 +21,7 @@ enum Remedy {
         case .invalidSpec: "mend the spec: the message names the field"
         case .unreadableStatus: "restore the status from a backup, or ask for help before deleting anything"
         case .nameTaken: "remove or rename the object that belongs to somebody else"
+        case .namespaceTerminating: "nothing: its namespace is being deleted"
         case .apiRefused: "look at the operator's rights and at the quota of the namespace"
         case .diskFull: "make room on the volume, or make it larger"
         case .instanceFailing: "look at the instance's log"

@@ -139,6 +139,8 @@ extension Planning {
         if let problem = self.facts.problems.first {
             let more = self.facts.problems.count - 1
             degrade(.invalidSpec, problem.description + (more > 0 ? " (and \(more) more)" : ""))
+        } else if let obstacle = self.facts.obstacle, obstacle.reason == .namespaceTerminating {
+            degrade(obstacle.reason, obstacle.message)
         } else if let obstacle = self.plan.failoverObstacle {
             if self.status.conditions[.degraded]?.reason != obstacle.reason {
                 self.plan.events.append(

@@ -30,9 +30,11 @@ extension Supervisor {
     /// Whether the Lease should carry the wish to be moved.
     var wantsMoveAnnotation: Bool { self.isTerminating && self.postmaster?.isPrimary == true && self.canBeMoved }
 
-    /// Nobody to move to: waiting would only cost.
+    /// With nobody to move to, nor anybody to come, waiting would only cost.
     private var canBeMoved: Bool {
         let own = self.configuration.instance
+        let degraded = self.cluster?.status?.conditions[.degraded]
+        guard degraded?.reason != .namespaceTerminating || degraded?.status != .true else { return false }
         return self.cluster?.status?.members.contains { $0 != own } == true
     }
 

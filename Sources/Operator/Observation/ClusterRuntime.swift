@@ -125,7 +125,15 @@ final class ClusterRuntime: Sendable {
     }
 
     func setWantsNumbers(_ wantsNumbers: Bool) { self.state.withLock { $0.wantsNumbers = wantsNumbers } }
-    func setObstacle(_ obstacle: Obstacle?) { self.state.withLock { $0.obstacle = obstacle } }
+
+    /// Answers whether that is new.
+    @discardableResult
+    func setObstacle(_ obstacle: Obstacle?) -> Bool {
+        self.state.withLock { state in
+            defer { state.obstacle = obstacle }
+            return state.obstacle != obstacle
+        }
+    }
 
     func forgetReport(of instance: String, podUID: String) {
         self.state.withLock { state in

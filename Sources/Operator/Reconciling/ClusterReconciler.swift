@@ -98,11 +98,12 @@ struct ClusterReconciler: Sendable {
                 }
             } catch {
                 guard Self.isRefusal(error) else { throw error }
-                self.logger.warning(
-                    "Instance cannot be made",
-                    metadata: self.metadata(key).merging([LogKey.error: "\(error)"]) { $1 }
-                )
-                runtime.setObstacle(Self.obstacle(error))
+                if runtime.setObstacle(Self.obstacle(error)) {
+                    self.logger.warning(
+                        "Instance cannot be made",
+                        metadata: self.metadata(key).merging([LogKey.error: "\(error)"]) { $1 }
+                    )
+                }
                 self.wake(key, .seconds(10))
             }
         } else {
@@ -361,7 +362,10 @@ struct ClusterReconciler: Sendable {
     }
 
     private static func obstacle(_ error: any Error) -> Obstacle {
-        let reason: ConditionReason = error is OperatorError ? .nameTaken : .apiRefused
+        var reason: ConditionReason = error is OperatorError ? .nameTaken : .apiRefused
+        // A namespace's end begins with its pods (KEP-5080); their cluster goes last.
+        let causes = (error as? KubernetesError)?.status?.details?.causes ?? []
+        if causes.contains(where: { $0.reason == "NamespaceTerminating" }) { reason = .namespaceTerminating }
         return Obstacle(reason: reason, message: SchemaLimits.cut("\(error)"))
     }
 }

@@ -28,11 +28,13 @@ final class TestCluster: @unchecked Sendable {
     private var processes: [String: Process] = [:]
     private var incarnations: [String: Int] = [:]
     let leaseSeconds: Int
+    private let graceSeconds: Int
 
-    private init(kubernetes: SmallKubernetes, port: Int, leaseSeconds: Int) throws {
+    private init(kubernetes: SmallKubernetes, port: Int, leaseSeconds: Int, graceSeconds: Int) throws {
         self.kubernetes = kubernetes
         self.port = port
         self.leaseSeconds = leaseSeconds
+        self.graceSeconds = graceSeconds
         self.eventLoop = try EventLoop(name: "test")
         self.directory = NSTemporaryDirectory() + "drover-instance-" + UUID().uuidString.prefix(8).lowercased()
         try FileManager.default.createDirectory(atPath: self.directory, withIntermediateDirectories: true)
@@ -70,10 +72,16 @@ final class TestCluster: @unchecked Sendable {
 
     static func running(
         leaseSeconds: Int = 15,
+        graceSeconds: Int = 30,
         _ body: @escaping @Sendable (TestCluster) async throws -> Void
     ) async throws {
         try await SmallKubernetes.serving { kubernetes, port in
-            let cluster = try TestCluster(kubernetes: kubernetes, port: port, leaseSeconds: leaseSeconds)
+            let cluster = try TestCluster(
+                kubernetes: kubernetes,
+                port: port,
+                leaseSeconds: leaseSeconds,
+                graceSeconds: graceSeconds
+            )
             do {
                 try await body(cluster)
             } catch {
@@ -127,6 +135,7 @@ final class TestCluster: @unchecked Sendable {
         initialized: Bool = true,
         synchronous: [String]? = nil,
         transition: (to: String, phase: TransitionPhase)? = nil,
+        degraded: ConditionReason? = nil,
         parameters: [String: String] = [:]
     ) async {
         let all = Array(Set(members + joining)).sorted()
@@ -138,6 +147,14 @@ final class TestCluster: @unchecked Sendable {
             ),
         ]
         if initialized { status["systemIdentifier"] = "1" }
+        if let degraded {
+            status["conditions"] = [
+                [
+                    "type": "Degraded", "status": "True", "reason": .string(degraded.rawValue), "message": "",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                ]
+            ]
+        }
         if let transition {
             status["transition"] = [
                 "kind": "Switchover", "from": "db-1", "to": .string(transition.to), "reason": "Requested",
@@ -215,7 +232,7 @@ final class TestCluster: @unchecked Sendable {
             "DROVER_CLUSTER": Self.name, "DROVER_INSTANCE": instance, "POD_NAMESPACE": SmallKubernetes.namespace,
             "POD_NAME": instance, "POD_UID": "pod-\(instance)-\(incarnation)", "POD_IP": self.address(instance),
             "DROVER_VOLUME": self.volume(instance), "DROVER_CERTIFICATES": "\(self.directory)/\(tls)",
-            "DROVER_CREDENTIALS": "\(self.directory)/app", "DROVER_GRACE_SECONDS": "30",
+            "DROVER_CREDENTIALS": "\(self.directory)/app", "DROVER_GRACE_SECONDS": "\(self.graceSeconds)",
             "LD_LIBRARY_PATH": ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"] ?? "",
         ]
         let path = "\(self.directory)/\(instance).log"
