@@ -112,6 +112,8 @@ extension InstanceStatus {
         /// Whose commits wait for less than that by a setting: `role app`, `database shop`, `role app in database shop`,
         /// or `all` for a parameter of the spec; nil when nobody's do.
         public var weakerCommits: [String]?
+        /// Sessions that gave up waiting for a standby since the instance started; nil for none.
+        public var cancelledWaits: Int?
         /// Clients are kept out until enough standbys have what this primary came up with; nil otherwise.
         public var isAwaited: Bool?
 
@@ -121,12 +123,14 @@ extension InstanceStatus {
             count: Int,
             applied: Bool,
             weakerCommits: [String]? = nil,
+            cancelledWaits: Int? = nil,
             isAwaited: Bool? = nil
         ) {
             self.standbys = standbys
             self.count = count
             self.applied = applied
             self.weakerCommits = weakerCommits
+            self.cancelledWaits = cancelledWaits
             self.isAwaited = isAwaited
         }
     }

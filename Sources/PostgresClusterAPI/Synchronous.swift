@@ -33,6 +33,8 @@ public struct Synchronous: Codable, Hashable, Sendable {
     public var caughtUpAt: LSN?
     /// Whose commits wait for less than that, by a setting of a role, a database or the spec.
     public var weakerCommits: [String]?
+    /// How many sessions gave up waiting since the primary's instance started: their commits may have been lost in a failover.
+    public var cancelledWaits: Int?
 
     /// Makes it.
     public init(_ setting: SynchronousSetting, previous: [SynchronousSetting] = [], caughtUpAt: LSN? = nil) {

@@ -54,6 +54,8 @@ public struct InstanceFacts: Sendable, Hashable {
     public var appliedSynchronous: SynchronousSetting?
     /// On a primary: whose commits wait for less than they should by a setting.
     public var weakerCommits: [String]?
+    /// On a primary: sessions that gave up waiting for a standby in this life of it.
+    public var cancelledWaits: Int?
     /// On a primary: those who stream from it; nil when that is not known.
     public var standbys: [String: Standby]?
     /// On a primary: those whose promises it asks for, as it has taken note of them; nil when it said nothing of that.

@@ -19,7 +19,18 @@ extension Planning {
             report.appliedSynchronous != nil
         {
             status.synchronous?.weakerCommits = report.weakerCommits
+            status.synchronous?.cancelledWaits = report.cancelledWaits
+            let new = (report.cancelledWaits ?? 0) - (self.status.synchronous?.cancelledWaits ?? 0)
+            if new > 0 {
+                self.plan.events.append(
+                    PlannedEvent(
+                        warning: "SynchronousWaitCancelled",
+                        "\(new) sessions of \(primary) gave up waiting for a standby: a failover may lose their commits"
+                    )
+                )
+            }
         } else {
+            status.synchronous?.cancelledWaits = self.status.synchronous?.cancelledWaits
             status.synchronous?.weakerCommits = self.status.synchronous?.weakerCommits
         }
         self.presentConditions(in: &status)

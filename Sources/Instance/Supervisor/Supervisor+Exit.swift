@@ -61,6 +61,7 @@ extension Supervisor {
         self.postmaster = nil
         self.facts.isStreaming = false
         self.replication = nil
+        self.synchronousWaits.forget()
         if self.state == .running || self.state == .starting || self.state == .stopping { self.state = .stopped }
         guard !postmaster.isStopping else {
             self.logger.notice("PostgreSQL has ended", metadata: ["exit": "\(exit)"])

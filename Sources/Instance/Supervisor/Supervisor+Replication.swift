@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import Fence
 internal import InstanceAPI
+internal import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
 
@@ -20,12 +21,15 @@ extension Supervisor {
         /// Sessions whose commits wait for a standby, and how long the one that is at it longest has been.
         var waitingCommits = 0
         var longestWait = 0.0
+        /// Sessions that gave up waiting since this supervisor started.
+        var cancelledWaits = 0
     }
 
     /// Asks PostgreSQL, unless it was asked just now.
     func lookAtReplication() async throws {
         guard let postmaster = self.postmaster, postmaster.isPrimary, postmaster.accepts else {
             self.replication = nil
+            self.synchronousWaits.forget()
             return
         }
         let now = BootTime.now
@@ -69,6 +73,7 @@ extension Supervisor {
                     )
                 }
         }
+        self.lookForCancelledWaits(row?["waiters"], &report)
         for row in rows {
             if let name = row["name"], let pid = row.value("pid", as: Int32.self) { report.senders[name] = pid }
         }
@@ -77,11 +82,37 @@ extension Supervisor {
         self.publish()
     }
 
+    private func lookForCancelledWaits(_ waiters: String?, _ report: inout ReplicationReport) {
+        if let synchronous = report.synchronous, synchronous.count > 0 {
+            let flushed = report.standbys.filter { synchronous.standbys.contains($0.name) }.compactMap(\.flushLSN)
+            let before = self.synchronousWaits.cancelled
+            self.synchronousWaits.look(
+                waiting: Set((waiters ?? "").split(separator: ",").map { .init(String($0)) }),
+                flushed: flushed,
+                setting: SynchronousSetting(standbys: synchronous.standbys, count: synchronous.count)
+            )
+            let new = self.synchronousWaits.cancelled - before
+            if new > 0 {
+                self.logger.warning(
+                    "Sessions gave up waiting for standbys: their commits may be nowhere but here",
+                    metadata: ["sessions": "\(new)"]
+                )
+            }
+        } else {
+            self.synchronousWaits.forget()
+        }
+        let cancelled = self.synchronousWaits.cancelled
+        report.cancelledWaits = cancelled
+        report.synchronous?.cancelledWaits = cancelled > 0 ? cancelled : nil
+    }
+
     private static let replicationQuestion = """
         select current_setting('synchronous_standby_names') as names,
                (select count(*) from pg_prepared_xacts) as prepared,
                (select count(*) from pg_replication_slots where slot_type = 'logical' and active) as logical,
                (select count(*) from pg_stat_activity where wait_event = 'SyncRep') as waiting,
+               (select string_agg(pid || '@' || extract(epoch from state_change), ',')
+                from pg_stat_activity where wait_event = 'SyncRep') as waiters,
                (select extract(epoch from clock_timestamp() - min(coalesce(query_start, xact_start)))
                 from pg_stat_activity where wait_event = 'SyncRep') as longest,
                current_setting('archive_mode') <> 'off' as archives,
@@ -94,8 +125,7 @@ extension Supervisor {
 
     /// Whose commits wait for less than they should by a setting; nil when nobody's do.
     ///
-    /// What a session sets for itself is not seen, nor is a wait that somebody cancels: PostgreSQL tells that only to the
-    /// session and to its log.
+    /// What a session sets for itself is not seen: PostgreSQL tells that to nobody else.
     private func weakerCommits(_ connection: PostgresConnection) async throws -> [String]? {
         let rows = try await connection.query(
             """

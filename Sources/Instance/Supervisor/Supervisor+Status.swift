@@ -184,6 +184,12 @@ extension Supervisor {
                 replication.waitingCommits
             )
             add(
+                "drover_instance_synchronous_cancelled_waits_total",
+                "counter",
+                "Sessions that gave up waiting for a standby; their commits may be nowhere else.",
+                replication.cancelledWaits
+            )
+            add(
                 "drover_instance_synchronous_longest_wait_seconds",
                 "gauge",
                 "How long the session has waited whose commit waits longest.",

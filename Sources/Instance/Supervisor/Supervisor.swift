@@ -108,6 +108,8 @@ package actor Supervisor {
     var replicationLookedAt = BootTime(nanoseconds: 0)
     var preparation: InstanceStatus.Preparation?
     var preparedAt: BootTime?
+    /// Who waits for standbys.
+    var synchronousWaits = SynchronousWaits()
     /// What reads the primary's hot blocks.
     var warming: Task<CacheWarmer.Result, Never>?
     var isTerminating = false

@@ -37,6 +37,7 @@ extension InstanceFacts {
             setting.applied ? SynchronousSetting(standbys: setting.standbys, count: setting.count) : nil
         }
         self.weakerCommits = status.synchronous?.weakerCommits
+        self.cancelledWaits = status.synchronous?.cancelledWaits
         self.standbys = status.replication.map { standbys in
             let streaming = standbys.filter { $0.state == "streaming" }
             return Dictionary(
