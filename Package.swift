@@ -34,6 +34,7 @@ extension Target.Dependency {
     static let nioCore = product(name: "NIOCore", package: "swift-nio")
     static let nioHTTP1 = product(name: "NIOHTTP1", package: "swift-nio")
     static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
+    static let nioTLS = product(name: "NIOTLS", package: "swift-nio")
     static let nioSSL = product(name: "NIOSSL", package: "swift-nio-ssl")
     static let httpTypes = product(name: "HTTPTypes", package: "swift-http-types")
     static let serviceLifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -124,8 +125,8 @@ let package = Package(
         library(
             "PodProgram",
             [
-                "CLinux", "InstanceAPI", "EventLoop", .logging, .serviceLifecycle, .hummingbird, .nioSSL, .nioCore,
-                .x509, .asn1,
+                "CLinux", "InstanceAPI", "EventLoop", .logging, .serviceLifecycle, .hummingbird, .hummingbirdCore,
+                .nioSSL, .nioTLS, .nioCore, .x509, .asn1,
             ]
         ),
         library(
@@ -141,7 +142,7 @@ let package = Package(
             "Instance",
             [
                 "CLinux", "Fence", "PodProgram", "PoolerAPI", "KubernetesClient", "PostgresClient",
-                "PostgresClusterAPI",
+                "PostgresClusterAPI", "Certificates",
                 "InstanceAPI",
                 "HTTPClient", "EventLoop", "JSON", .logging, .metrics, .serviceLifecycle, .asyncAlgorithms,
                 .hummingbird, .hummingbirdTLS, .nioSSL, .nioCore, .x509, .asn1, .crypto,
@@ -150,7 +151,8 @@ let package = Package(
         library(
             "Pooler",
             [
-                "CLinux", "PodProgram", "PoolerAPI", "InstanceAPI", "PostgresClusterAPI", "KubernetesController",
+                "CLinux", "PodProgram", "PoolerAPI", "InstanceAPI", "PostgresClusterAPI", "Certificates",
+                "KubernetesController",
                 "KubernetesClient", "PostgresClient", "EventLoop", .logging, .serviceLifecycle, .hummingbird,
                 .hummingbirdTLS, .nioSSL, .nioCore,
             ]
@@ -289,16 +291,19 @@ let package = Package(
         tests("FenceTests", ["Fence", "PostgresClusterAPI", "SeededRandom", "JSON"]),
         tests(
             "ClusterPlanningTests",
-            ["ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "SeededRandom", "JSON"]
+            [
+                "ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "SeededRandom",
+                "JSON",
+            ]
         ),
         tests("SimulationTests", ["Simulation"]),
         tests("FleetTests", ["Fleet", "InstanceAPI", "PostgresClusterAPI", .nioCore]),
-        tests("CertificatesTests", ["Certificates", .x509, .asn1, .crypto]),
+        tests("CertificatesTests", ["Certificates", "SeededRandom", .x509, .asn1, .crypto]),
         tests(
             "OperatorTests",
             [
                 "Operator", "ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "PoolerAPI", "KubernetesServer",
-                "KubernetesController", "KubernetesClient", "EventLoop", "JSON", "JSONYAML", .logging,
+                "Certificates", "KubernetesController", "KubernetesClient", "EventLoop", "JSON", "JSONYAML", .logging,
             ]
         ),
         tests(
@@ -345,8 +350,8 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "EventLoop", "JSON", "JSONYAML",
-                .logging,
+                "KubernetesClient", "PostgresClient", "PostgresClusterAPI", "InstanceAPI", "PoolerAPI", "Certificates",
+                "HTTPClient", "EventLoop", "JSON", "JSONYAML", .logging,
             ]
         ),
     ],

@@ -114,6 +114,19 @@ public struct CertificateDetails: Sendable {
         return key.publicKey == self.certificate.publicKey
     }
 
+    /// The certificates of a PEM bundle, each as a PEM text of its own.
+    /// - Throws: ``CertificatesError`` when the bundle is broken.
+    public static func split(bundle: String) throws(CertificatesError) -> [String] {
+        guard !bundle.isEmpty else { return [] }
+        do {
+            return try Self.certificates(inBundle: bundle).map { try $0.serializeAsPEM().pemString + "\n" }
+        } catch let error as CertificatesError {
+            throw error
+        } catch {
+            throw CertificatesError(.unreadable, "the PEM text holds a certificate that cannot be written again")
+        }
+    }
+
     private static func certificates(inBundle bundle: String) throws(CertificatesError) -> [Certificate] {
         do {
             return try PEMDocument.parseMultiple(pemString: bundle)

@@ -58,6 +58,8 @@ public struct InstanceStatus: Codable, Hashable, Sendable {
     public var preparedTransactions: Int?
     /// On a primary: the number of connected logical senders.
     public var logicalSenders: Int?
+    /// The certificates that it uses; nil before it has loaded any, and from versions that do not say.
+    public var certificates: LoadedCertificates?
 
     /// Makes a status; what does not apply stays nil.
     public init(
@@ -88,7 +90,8 @@ public struct InstanceStatus: Codable, Hashable, Sendable {
         replication: [Standby]? = nil,
         archive: Archive? = nil,
         preparedTransactions: Int? = nil,
-        logicalSenders: Int? = nil
+        logicalSenders: Int? = nil,
+        certificates: LoadedCertificates? = nil
     ) {
         self.instance = instance
         self.podUID = podUID
@@ -118,6 +121,7 @@ public struct InstanceStatus: Codable, Hashable, Sendable {
         self.archive = archive
         self.preparedTransactions = preparedTransactions
         self.logicalSenders = logicalSenders
+        self.certificates = certificates
     }
 }
 

@@ -106,9 +106,14 @@ public final class DroverOperator: ServiceLifecycle.Service {
         self.isSyncing.withLock { $0 = true }
         defer { self.isSyncing.withLock { $0 = false } }
         let directory = try CredentialStore.makeDirectory()
-        let credentials = CredentialStore(client: self.client, directory: directory)
-        defer { credentials.removeDirectory() }
         let state = OperatorState(ranking: self.configuration.ranking)
+        let credentials = CredentialStore(
+            client: self.client,
+            secrets: state.secrets,
+            lifetimes: self.configuration.certificates,
+            directory: directory
+        )
+        defer { credentials.removeDirectory() }
         let queue = WorkQueue<ObjectKey>(
             name: "clusters",
             delays: ExponentialDelay(base: .milliseconds(50), maximum: .seconds(30)),

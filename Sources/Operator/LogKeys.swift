@@ -16,6 +16,7 @@ enum LogKey {
     static let spans = "transition.spans.ms"
     static let term = "cluster.term"
     static let call = "instance.call"
+    static let step = "certificates.step"
     static let reason = "reason"
     static let message = "message"
     static let error = "error"

@@ -1,3 +1,4 @@
+public import Certificates
 public import ClusterPlanning
 
 /// How the operator runs.
@@ -24,6 +25,8 @@ public struct OperatorConfiguration: Sendable {
     public var resyncInterval: Duration
     /// How long a call to an instance waits before it is tried again.
     public var callRetryDelay: Duration
+    /// How long certificates are valid.
+    public var certificates: CertificateLifetimes
 
     /// Makes a configuration.
     public init(
@@ -37,7 +40,8 @@ public struct OperatorConfiguration: Sendable {
         planning: PlanningConfiguration = PlanningConfiguration(),
         workers: Int = 16,
         resyncInterval: Duration = .seconds(300),
-        callRetryDelay: Duration = .milliseconds(250)
+        callRetryDelay: Duration = .milliseconds(250),
+        certificates: CertificateLifetimes = CertificateLifetimes()
     ) {
         self.namespace = namespace
         self.leaseNamespace = leaseNamespace
@@ -50,5 +54,6 @@ public struct OperatorConfiguration: Sendable {
         self.workers = workers
         self.resyncInterval = resyncInterval
         self.callRetryDelay = callRetryDelay
+        self.certificates = certificates
     }
 }

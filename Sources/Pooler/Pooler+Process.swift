@@ -32,8 +32,10 @@ extension Pooler {
 
     private func runOnce(_ target: PoolerTarget) async {
         let process: Processes.ID
+        let certificates: BouncerCertificates?
         do {
             try self.writeSettings(target)
+            certificates = BouncerCertificates(directory: self.configuration.certificates)
             process = try await self.processes.start(
                 Processes.Program(
                     path: self.configuration.program,
@@ -48,6 +50,7 @@ extension Pooler {
         self.process = process
         self.counters.starts += 1
         if await self.waitForConsole(of: process) {
+            self.loadedCertificates = certificates?.names
             self.logger.notice("PgBouncer runs", metadata: ["instance.name": "\(target.primary)"])
             self.perform(self.machine.bouncerStarted(leadingTo: target, now: .now))
         }
@@ -99,11 +102,12 @@ extension Pooler {
 
     /// Mounted Secrets change under us, more than a minute after they were changed; that is soon enough to look.
     private func watchCertificates() async {
-        var known = BouncerFile.contents(of: self.configuration.certificates)
+        var known = BouncerCertificates(directory: self.configuration.certificates)
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(10))
-            let now = BouncerFile.contents(of: self.configuration.certificates)
-            guard now != known, now.count == 5 else { continue }
+            guard let now = BouncerCertificates(directory: self.configuration.certificates), now != known else {
+                continue
+            }
             known = now
             self.certificatesChanged()
         }

@@ -29,6 +29,8 @@ package actor Pooler {
     var counters = PoolerCounters()
     var process: Processes.ID?
     var isTerminating = false
+    /// What PgBouncer uses.
+    var loadedCertificates: LoadedCertificates?
     var certificateSubscribers: [AsyncStream<Void>.Continuation] = []
     /// Pauses that PgBouncer has been sent and has not answered.
     private var pausing: Set<UInt64> = []
@@ -112,7 +114,8 @@ package actor Pooler {
             isPaused: self.machine.isPaused,
             primary: self.machine.target?.primary,
             address: self.machine.target?.address,
-            isRunning: self.machine.isRunning
+            isRunning: self.machine.isRunning,
+            certificates: self.loadedCertificates
         )
     }
 
@@ -245,8 +248,10 @@ package actor Pooler {
         // A console that is slow for once is no reason to drop every client.
         for attempt in 1...Self.reloadAttempts {
             do {
+                let certificates = BouncerCertificates(directory: self.configuration.certificates)
                 try self.writeSettings(target)
                 try await self.console.command("RELOAD", timeout: .seconds(2))
+                self.loadedCertificates = certificates?.names
                 return
             } catch {
                 guard self.process == process else { return }

@@ -1,3 +1,4 @@
+public import InstanceAPI
 public import PostgresClusterAPI
 
 /// Where the API of a pooler is.
@@ -127,6 +128,8 @@ public struct PoolerStatus: Codable, Hashable, Sendable {
     public var address: String?
     /// Whether PgBouncer runs.
     public var isRunning: Bool
+    /// The certificates that it uses; nil before PgBouncer has loaded any, and from versions that do not say.
+    public var certificates: LoadedCertificates?
 
     /// Makes a status.
     public init(
@@ -135,7 +138,8 @@ public struct PoolerStatus: Codable, Hashable, Sendable {
         isPaused: Bool,
         primary: String?,
         address: String?,
-        isRunning: Bool
+        isRunning: Bool,
+        certificates: LoadedCertificates? = nil
     ) {
         self.podUID = podUID
         self.term = term
@@ -143,5 +147,6 @@ public struct PoolerStatus: Codable, Hashable, Sendable {
         self.primary = primary
         self.address = address
         self.isRunning = isRunning
+        self.certificates = certificates
     }
 }

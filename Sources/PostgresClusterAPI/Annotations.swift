@@ -40,6 +40,11 @@ public enum Annotations {
     /// The term is the present one; used up by the next, and withdrawn by removing it.
     public static let switchoverTo = "drover.dev/switchover-to"
 
+    /// Has the cluster's certificate authority replaced; each text is answered once.
+    ///
+    /// One that begins with `now` gives applications no time to read the new authority before it signs.
+    public static let rotateAuthority = "drover.dev/rotate-authority"
+
     // On a primary Lease, by the instance that gives it back or wants to
 
     /// End of the shutdown checkpoint record, put on when the Lease is given back.

@@ -109,6 +109,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let rollingOut = ConditionReason(rawValue: "RollingOut")
     /// Pods are to be replaced, and something keeps that from going on; the message says what.
     public static let rolloutWaits = ConditionReason(rawValue: "RolloutWaits")
+    /// An instance or pooler has not loaded the certificates that it was given, so the authority cannot be replaced.
+    public static let certificateRotationWaits = ConditionReason(rawValue: "CertificateRotationWaits")
     /// The volume of an instance is full.
     public static let diskFull = ConditionReason(rawValue: "DiskFull")
     /// A pod cannot be scheduled.

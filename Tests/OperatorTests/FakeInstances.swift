@@ -1,3 +1,4 @@
+import Certificates
 import ClusterPlanning
 import EventLoop
 import Foundation
@@ -28,7 +29,16 @@ final class FakeInstances: InstanceAccess, Sendable {
 
     struct Refused: Error {}
 
+    /// What instances load of what is in their Secrets.
+    enum Loading {
+        case nothing
+        case trust
+        case all
+    }
+
     private struct State {
+        var loading = Loading.nothing
+        var loaded: [ObjectKey: LoadedCertificates] = [:]
         var instances: [ObjectKey: Fake] = [:]
         var nextStream = 0
         var blocked: Set<String> = []
@@ -54,6 +64,22 @@ final class FakeInstances: InstanceAccess, Sendable {
     func setLag(_ bytes: UInt64, of key: ObjectKey) { self.change(key) { $0.lag = bytes } }
     func setInspection(_ inspection: Inspection) { self.state.withLock { $0.inspection = inspection } }
     var calls: [String] { self.state.withLock { $0.calls } }
+
+    func loadCertificates(_ loading: Loading) { self.state.withLock { $0.loading = loading } }
+
+    var loadsCertificates: Bool { self.state.withLock { $0.loading != .nothing } }
+
+    /// The Secret of an instance has changed.
+    func mounted(_ key: ObjectKey, bundle: String, certificate: String) {
+        let hasChanged = self.state.withLock { state in
+            guard state.loading != .nothing else { return false }
+            var loaded = state.loaded[key] ?? LoadedCertificates(trust: "", certificate: "")
+            loaded.trust = CertificateFingerprint.of(bundle)
+            if state.loading == .all { loaded.certificate = CertificateFingerprint.of(certificate) }
+            return state.loaded.updateValue(loaded, forKey: key) != loaded
+        }
+        if hasChanged { self.tell() }
+    }
 
     /// A pod of an instance runs.
     func started(_ key: ObjectKey, cluster: String, podUID: String) async throws {
@@ -284,7 +310,8 @@ final class FakeInstances: InstanceAccess, Sendable {
             demotedTerm: fake.demotedTerm,
             shutdownLSN: fake.role == .demoted ? fake.shutdownLSN : nil,
             lease: fake.leaseTerm.map { InstanceStatus.Lease(held: true, term: $0) },
-            fence: acknowledged.map { InstanceStatus.Fence(acknowledgedMembers: $0) }
+            fence: acknowledged.map { InstanceStatus.Fence(acknowledgedMembers: $0) },
+            certificates: state.loaded[key]
         )
     }
 }

@@ -44,6 +44,10 @@ actor FakePoolers: PoolerAccess {
         )
     }
 
+    func status(_ pooler: PoolerPod) async throws -> PoolerStatus {
+        PoolerStatus(podUID: pooler.podUID, term: 1, isPaused: false, primary: nil, address: nil, isRunning: true)
+    }
+
     func resume(_ pooler: PoolerPod, _ request: ResumeRequest) async throws {
         self.calls.append(.resume(pooler.name, term: request.term, primary: request.primary))
     }

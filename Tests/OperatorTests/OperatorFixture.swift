@@ -1,3 +1,4 @@
+import Certificates
 import ClusterPlanning
 import EventLoop
 import Foundation
@@ -15,6 +16,8 @@ import Testing
 /// An API server with nodes whose pods run at once, on paper, and operators that can be started and dropped.
 struct OperatorFixture: Sendable {
     let client: KubernetesClient
+    /// What operators talk to the API server with.
+    let operatorClient: KubernetesClient
     let eventLoop: EventLoop
     let instances: FakeInstances
     let poolers: FakePoolers
@@ -22,7 +25,12 @@ struct OperatorFixture: Sendable {
     static let namespace = "shop"
 
     /// Runs `body` with three nodes in three zones.
-    static func with(_ body: @Sendable (OperatorFixture) async throws -> Void) async throws {
+    ///
+    /// Operators may do everything, or exactly what the shipped role says.
+    static func with(
+        shippedRole: Bool = false,
+        _ body: @Sendable (OperatorFixture) async throws -> Void
+    ) async throws {
         var configuration = PlaygroundConfiguration()
         configuration.nodeMonitorGracePeriod = .seconds(3600)
         try await PlaygroundServer.withServer(configuration: configuration) { server in
@@ -33,9 +41,21 @@ struct OperatorFixture: Sendable {
                 eventLoop: eventLoop,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             )
+            if shippedRole { try await Self.installRole(client) }
+            let operatorClient =
+                !shippedRole
+                ? client
+                : KubernetesClient(
+                    configuration: try .kubeconfig(
+                        yaml: server.kubeconfig(serviceAccount: "drover-operator", namespace: "drover-system")
+                    ),
+                    eventLoop: eventLoop,
+                    logger: Logger(label: "operator") { _ in SwiftLogNoOpLogHandler() }
+                )
             let instances = FakeInstances(client: client)
             let fixture = OperatorFixture(
                 client: client,
+                operatorClient: operatorClient,
                 eventLoop: eventLoop,
                 instances: instances,
                 poolers: FakePoolers(instances: instances)
@@ -43,11 +63,42 @@ struct OperatorFixture: Sendable {
             try await fixture.setUp()
             try await withThrowingDiscardingTaskGroup { group in
                 group.addTask { await fixture.runKubelets() }
+                group.addTask { await fixture.mountSecrets() }
                 try await body(fixture)
                 #expect(fixture.masters.worst <= 1, "two pods of one cluster were labelled master")
                 group.cancelAll()
             }
+            if shippedRole { operatorClient.shutdown() }
             client.shutdown()
+        }
+    }
+
+    static func manifest(_ name: String) throws -> [JSONValue] {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let text = try String(contentsOf: root.appendingPathComponent("manifests/\(name).yaml"), encoding: .utf8)
+        return try JSONValue.documents(yaml: text)
+    }
+
+    private static func installRole(_ client: KubernetesClient) async throws {
+        let rbac = { (kind: String, plural: String) in
+            ResourceType(
+                group: "rbac.authorization.k8s.io",
+                version: "v1",
+                kind: kind,
+                plural: plural,
+                isNamespaced: false
+            )
+        }
+        let types = [
+            Namespace.resourceType, ServiceAccount.resourceType, rbac("ClusterRole", "clusterroles"),
+            rbac("ClusterRoleBinding", "clusterrolebindings"),
+        ]
+        for name in ["namespace", "service-account", "cluster-role"] {
+            for document in try self.manifest(name) {
+                let type = try #require(types.first { $0.kind == document["kind"]?.stringValue })
+                _ = try await client.createObject(type, document)
+            }
         }
     }
 
@@ -142,6 +193,25 @@ struct OperatorFixture: Sendable {
         }
     }
 
+    /// Instances look into their Secrets again and again, as they do in truth.
+    private func mountSecrets() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(200))
+            guard self.instances.loadsCertificates else { continue }
+            let secrets = (try? await self.client.list(Secret.self, namespace: Self.namespace).items) ?? []
+            for secret in secrets {
+                guard let instance = secret.metadata.labels?[Labels.instance] else { continue }
+                let text = { (key: String) in secret.data?[key].map { String(decoding: $0.bytes, as: UTF8.self) } ?? ""
+                }
+                self.instances.mounted(
+                    ObjectKey(namespace: Self.namespace, name: instance),
+                    bundle: text("ca.crt"),
+                    certificate: text("tls.crt")
+                )
+            }
+        }
+    }
+
     private func provide(_ claim: PersistentVolumeClaim) async throws {
         guard claim.spec?.volumeName == nil, let name = claim.metadata.name else { return }
         let volume: JSONValue = [
@@ -207,15 +277,21 @@ struct OperatorFixture: Sendable {
     // MARK: Operators
 
     /// Runs an operator around `body`; at its end it is dropped, wherever it is.
-    func withOperator<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
+    func withOperator<Result: Sendable>(
+        certificates: CertificateLifetimes = CertificateLifetimes(),
+        leaseNamespace: String? = nil,
+        _ body: @Sendable () async throws -> Result
+    ) async throws -> Result {
         let drover = DroverOperator(
             configuration: OperatorConfiguration(
+                leaseNamespace: leaseNamespace ?? "default",
                 identity: UUID().uuidString,
-                isLeaderElected: false,
+                isLeaderElected: leaseNamespace != nil,
                 workers: 4,
-                callRetryDelay: .milliseconds(50)
+                callRetryDelay: .milliseconds(50),
+                certificates: certificates
             ),
-            client: self.client,
+            client: self.operatorClient,
             eventLoop: self.eventLoop,
             logger: Logger(label: "operator") { _ in SwiftLogNoOpLogHandler() },
             access: self.instances,

@@ -39,6 +39,10 @@ public struct ClusterFacts: Sendable {
     public var calls: [InstanceCall: CallState] = [:]
     /// What the API server does not let us do.
     public var obstacle: Obstacle?
+    /// What is wrong with the cluster's certificates.
+    public var certificateProblem: Obstacle?
+    /// Whether everybody's word is wanted about the certificates that they have.
+    public var isRotatingCertificates = false
     /// Candidates that failed in a switchover lately, and until when they are left in peace.
     public var restingCandidates: [String: Date] = [:]
     /// How many primaries live on each node, over all clusters.

@@ -60,6 +60,10 @@ public struct InstanceFacts: Sendable, Hashable {
     public var standbys: [String: Standby]?
     /// On a primary: those whose promises it asks for, as it has taken note of them; nil when it said nothing of that.
     public var acknowledged: Acknowledged?
+    /// Names the authorities that it trusts, as PostgreSQL and its API have them in force; nil when it said nothing.
+    public var loadedTrust: String?
+    /// Names the certificate that it shows.
+    public var loadedCertificate: String?
 
     /// One who streams, as the primary sees it.
     public struct Standby: Sendable, Hashable {

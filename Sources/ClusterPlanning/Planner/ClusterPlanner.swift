@@ -142,6 +142,7 @@ struct Planning {
             && (self.facts.isPrimaryServing || isFirstHearing) && !self.isPrimaryEnding
             && self.requestedSwitchover == nil
             && self.idleReplicas.isEmpty && self.outdatedPods.isEmpty && !self.isPrimaryDiskFull
+            && !self.facts.isRotatingCertificates
         if !isAtRest { self.plan.watched.formUnion(self.facts.instances) }
     }
 
@@ -181,11 +182,11 @@ struct Planning {
 }
 
 extension PlannedEvent {
-    init(warning reason: String, _ message: String) {
+    package init(warning reason: String, _ message: String) {
         self.init(isWarning: true, reason: reason, message: message)
     }
 
-    init(_ reason: String, _ message: String) {
+    package init(_ reason: String, _ message: String) {
         self.init(isWarning: false, reason: reason, message: message)
     }
 }

@@ -183,6 +183,8 @@ extension Planning {
             degrade(.podNotStarting, "\(instance): \(problem)")
         } else if let (pooler, problem) = self.poolerProblem {
             degrade(.poolerNotStarting, "\(pooler): \(problem)")
+        } else if let obstacle = self.facts.certificateProblem {
+            degrade(obstacle.reason, obstacle.message)
         } else if self.status.transition == nil, let replica = self.idleReplicas.first {
             // Mostly for a moment, after a restart of either side: no event.
             set(.degraded, true, .replicaNotStreaming, "\(replica) does not stream from the primary")

@@ -402,13 +402,25 @@ package actor Volume {
         return (self.layout.walDirectory + "/" + name, lsn.rawValue % size, size)
     }
 
-    /// Copies the mounted certificates to where PostgreSQL and libpq accept their permissions.
-    /// - Returns: whether any has changed.
-    package func copyCertificates(from directory: String) throws(VolumeError) -> Bool {
-        var hasChanged = false
+    /// Reads the mounted certificates, all of one version of the Secret.
+    package func mountedCertificates(from directory: String) throws(VolumeError) -> [String: String] {
+        // A kubelet exchanges all files at once, by pointing this elsewhere.
+        let link = try? FileManager.default.destinationOfSymbolicLink(atPath: directory + "/..data")
+        let version = link.map { $0.hasPrefix("/") ? $0 : "\(directory)/\($0)" } ?? directory
+        var files: [String: String] = [:]
         for name in ["ca.crt", "tls.crt", "tls.key", "replica.crt", "replica.key"] {
-            let text = try self.readText("\(directory)/\(name)")
-            if try self.update("\(self.layout.certificates)/\(name)", to: text) { hasChanged = true }
+            files[name] = try self.readText("\(version)/\(name)")
+        }
+        return files
+    }
+
+    /// Copies certificates to where PostgreSQL and libpq accept their permissions.
+    /// - Returns: whether any has changed.
+    package func installCertificates(_ files: [String: String]) throws(VolumeError) -> Bool {
+        var hasChanged = false
+        for (name, text) in files.sorted(by: { $0.key < $1.key })
+        where try self.update("\(self.layout.certificates)/\(name)", to: text) {
+            hasChanged = true
         }
         return hasChanged
     }

@@ -52,7 +52,8 @@ extension Supervisor {
             replication: self.replication?.standbys,
             archive: self.replication?.archive,
             preparedTransactions: self.replication?.preparedTransactions,
-            logicalSenders: self.replication?.logicalSenders
+            logicalSenders: self.replication?.logicalSenders,
+            certificates: self.loadedCertificates
         )
     }
 

@@ -250,32 +250,4 @@ extension Supervisor {
             )
         }
     }
-
-    // MARK: Certificates
-
-    /// Mounted Secrets change under us, more than a minute after they were changed; that is soon enough to look.
-    func refreshCertificatesForever() async {
-        while !Task.isCancelled, !self.hasFinished {
-            await self.certificateKicks.wait(atMost: .seconds(10), on: self.eventLoop)
-            guard !self.hasFinished else { return }
-            do {
-                guard try await self.volume.copyCertificates(from: self.configuration.certificates) else { continue }
-                self.logger.notice("The certificates have changed")
-                self.peers.useNewCertificates()
-                if let postmaster = self.postmaster, !postmaster.isStopping {
-                    await self.processes.signal(postmaster.process, 1)
-                }
-                for subscriber in self.certificateSubscribers { subscriber.yield() }
-            } catch {
-                self.logger.warning("Cannot read the mounted certificates", metadata: ["error": "\(error)"])
-            }
-        }
-    }
-
-    /// Yields whenever the certificates have changed.
-    package func certificateChanges() -> AsyncStream<Void> {
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        self.certificateSubscribers.append(continuation)
-        return stream
-    }
 }

@@ -161,6 +161,7 @@ package actor Supervisor {
     var historyWaiters: [Kicks] = []
     var counters = InstanceCounters()
     var certificateKicks = Kicks()
+    var loadedCertificates: LoadedCertificates?
     var lookupKicks = Kicks()
     var certificateSubscribers: [AsyncStream<Void>.Continuation] = []
     var terminateBy: BootTime?
@@ -201,7 +202,7 @@ package actor Supervisor {
     package func claimVolume() async throws {
         try await self.volume.prepare()
         try await self.waitForVolume()
-        _ = try await self.volume.copyCertificates(from: self.configuration.certificates)
+        try await self.loadFirstCertificates()
         self.disk = try await self.volume.loadState()
         self.savedMembership = self.disk.membership
         self.savedLongest = self.disk.longestPromise

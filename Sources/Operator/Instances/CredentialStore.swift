@@ -1,36 +1,59 @@
 internal import Certificates
 internal import EventLoop
 internal import Foundation
-internal import JSON
+internal import HTTPClient
 internal import KubernetesClient
 internal import PostgresClusterAPI
 internal import Synchronization
 
 /// As whom the operator comes to the instances of one cluster.
 struct ClusterCredentials: Sendable {
-    var authority: CertificateAuthority
+    var authorities: AuthoritySet
+    /// The version of the Secret that they were read from.
+    var version: String
     var client: IssuedCertificate
-    var expires: Date
+    /// When the operator's own certificate ends.
+    var ends: Date
     /// The same for libpq, which wants files.
     var caFile: String
     var certificateFile: String
     var keyFile: String
+
+    /// Whether one authority takes the place of another.
+    var isRotating: Bool { self.authorities.state.phase != .settled }
+
+    /// For what speaks HTTPS.
+    var tls: TLSSettings {
+        TLSSettings(
+            caPEM: self.authorities.bundlePEM,
+            certificatePEM: self.client.certificatePEM,
+            keyPEM: self.client.keyPEM
+        )
+    }
 }
 
-/// The certificate authorities of the clusters, and what is issued from them.
+/// The certificate authorities of the clusters, and the operator's own certificates.
 final class CredentialStore: Sendable {
-    private let client: KubernetesClient
+    let client: KubernetesClient
+    let secrets: ObjectCache<SecretFacts>
+    let lifetimes: CertificateLifetimes
     private let directory: String
     private let credentials = Lock<[ObjectKey: ClusterCredentials]>([:])
 
-    private static let authorityLifetime: TimeInterval = 10 * 365 * 86_400
-    static let leafLifetime: TimeInterval = 90 * 86_400
-
     /// - Parameters:
     ///   - client: reads and makes Secrets.
+    ///   - secrets: what is known of them.
+    ///   - lifetimes: how long what is made is valid.
     ///   - directory: a directory of this process alone, for the files that libpq reads.
-    init(client: KubernetesClient, directory: String) {
+    init(
+        client: KubernetesClient,
+        secrets: ObjectCache<SecretFacts>,
+        lifetimes: CertificateLifetimes,
+        directory: String
+    ) {
         self.client = client
+        self.secrets = secrets
+        self.lifetimes = lifetimes
         self.directory = directory
     }
 
@@ -62,32 +85,38 @@ final class CredentialStore: Sendable {
         }
     }
 
-    /// Reads a cluster's authority, or makes it, and issues the operator's own certificate from it.
+    /// Reads a cluster's authorities, or makes one, and issues the operator's own certificate.
     func ensure(for key: ObjectKey, objects: ClusterObjects, ownerUID: String, now: Date) async throws
         -> ClusterCredentials
     {
-        if let known = self.known(for: key), known.expires.timeIntervalSince(now) > Self.leafLifetime / 3 {
-            return known
+        let version = self.secrets.entry(objects.names.authoritySecret, of: key)?.resourceVersion
+        if let known = self.known(for: key), known.version == version {
+            let ends = known.authorities.current.details.notAfter
+            let renewal = self.lifetimes.renewal(ofOneEnding: known.ends, authorityEnds: ends)
+            if renewal.map({ now < $0 }) ?? true { return known }
         }
-        let authority = try await self.authority(objects, ownerUID: ownerUID, now: now)
-        let issued = try authority.issue(
-            CertificateRequest(
-                commonName: DatabaseRoles.operator,
-                usages: [.client],
-                lifetime: Self.leafLifetime
-            ),
+        let (authorities, read) = try await self.authorities(objects, key: key, ownerUID: ownerUID, now: now)
+        return try self.use(authorities, version: read, for: key, now: now)
+    }
+
+    /// Issues the operator's own certificate, and has both be used from now on.
+    @discardableResult
+    func use(_ authorities: AuthoritySet, version: String, for key: ObjectKey, now: Date) throws -> ClusterCredentials {
+        let issued = try authorities.current.issue(
+            CertificateRequest(commonName: DatabaseRoles.operator, usages: [.client], lifetime: self.lifetimes.leaf),
             now: now
         )
         let base = "\(self.directory)/\(key.namespace).\(key.name)"
         let credentials = ClusterCredentials(
-            authority: authority,
+            authorities: authorities,
+            version: version,
             client: issued,
-            expires: min(now.addingTimeInterval(Self.leafLifetime), authority.details.notAfter),
+            ends: self.lifetimes.end(issuedAt: now, by: authorities.current),
             caFile: "\(base).ca",
             certificateFile: "\(base).crt",
             keyFile: "\(base).key"
         )
-        try Self.write(authority.certificatePEM, to: credentials.caFile)
+        try Self.write(authorities.bundlePEM, to: credentials.caFile)
         try Self.write(issued.certificatePEM, to: credentials.certificateFile)
         try Self.write(issued.keyPEM, to: credentials.keyFile)
         self.credentials.withLock { $0[key] = credentials }
@@ -105,93 +134,5 @@ final class CredentialStore: Sendable {
             )
         else { throw OperatorError(.files, "cannot write \(temporary)") }
         guard unsafe rename(temporary, path) == 0 else { throw OperatorError(.files, "cannot rename to \(path)") }
-    }
-
-    private func authority(_ objects: ClusterObjects, ownerUID: String, now: Date) async throws
-        -> CertificateAuthority
-    {
-        let name = objects.names.authoritySecret
-        do {
-            let secret = try await self.client.get(Secret.self, name, namespace: objects.namespace)
-            try OperatorError.checkOwner(of: secret.metadata, kind: "Secret", uid: ownerUID)
-            return try CertificateAuthority(
-                certificatePEM: secret.data?["tls.crt"]?.text ?? "",
-                keyPEM: secret.data?["tls.key"]?.text ?? ""
-            )
-        } catch let error as KubernetesError where error.code == .notFound {
-            let authority = try CertificateAuthority.make(
-                commonName: String("\(objects.name).\(objects.namespace) Drover CA".prefix(64)),
-                lifetime: Self.authorityLifetime,
-                now: now
-            )
-            let document = objects.secret(
-                name,
-                labels: nil,
-                values: ["tls.crt": authority.certificatePEM, "tls.key": authority.keyPEM]
-            )
-            // Created, never replaced: whoever comes second reads what the first one made.
-            _ = try await self.client.createObject(Secret.resourceType, document, namespace: objects.namespace)
-            return authority
-        }
-    }
-
-    /// The values of the poolers' Secret: as whom clients and the operator meet them, and as whom they meet PostgreSQL.
-    static func poolerSecret(
-        objects: ClusterObjects,
-        authority: CertificateAuthority,
-        now: Date
-    ) throws -> (values: [String: String], notAfter: Date) {
-        let server = try authority.issue(
-            CertificateRequest(
-                commonName: objects.names.pooler,
-                dnsNames: objects.names.poolerHosts(namespace: objects.namespace),
-                usages: [.server],
-                lifetime: Self.leafLifetime
-            ),
-            now: now
-        )
-        let client = try authority.issue(
-            CertificateRequest(commonName: DatabaseRoles.pooler, usages: [.client], lifetime: Self.leafLifetime),
-            now: now
-        )
-        return (
-            [
-                "ca.crt": authority.certificatePEM, "tls.crt": server.certificatePEM, "tls.key": server.keyPEM,
-                "client.crt": client.certificatePEM, "client.key": client.keyPEM,
-            ],
-            min(now.addingTimeInterval(Self.leafLifetime), authority.details.notAfter)
-        )
-    }
-
-    /// The values of an instance's Secret.
-    static func instanceSecret(
-        _ instance: String,
-        objects: ClusterObjects,
-        authority: CertificateAuthority,
-        now: Date
-    ) throws -> (values: [String: String], notAfter: Date) {
-        let hosts =
-            [instance] + objects.names.primaryHosts(namespace: objects.namespace)
-            + objects.names.replicaHosts(namespace: objects.namespace)
-        let server = try authority.issue(
-            CertificateRequest(
-                commonName: instance,
-                dnsNames: hosts,
-                usages: [.server, .client],
-                lifetime: Self.leafLifetime
-            ),
-            now: now
-        )
-        let replication = try authority.issue(
-            CertificateRequest(commonName: DatabaseRoles.replication, usages: [.client], lifetime: Self.leafLifetime),
-            now: now
-        )
-        return (
-            [
-                "ca.crt": authority.certificatePEM, "tls.crt": server.certificatePEM, "tls.key": server.keyPEM,
-                "replica.crt": replication.certificatePEM, "replica.key": replication.keyPEM,
-            ],
-            min(now.addingTimeInterval(Self.leafLifetime), authority.details.notAfter)
-        )
     }
 }

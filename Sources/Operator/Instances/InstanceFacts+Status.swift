@@ -31,6 +31,8 @@ extension InstanceFacts {
             problem: status.problem?.reason
         )
         self.incarnation = status.incarnation
+        self.loadedTrust = status.certificates?.trust
+        self.loadedCertificate = status.certificates?.certificate
         self.lastAskAgo = status.fence?.lastAskAgoMilliseconds.map { .milliseconds($0) }
         self.exit = status.exit.map { Exit(reason: $0.reason.rawValue, hasGivenUp: $0.hasGivenUp) }
         self.appliedSynchronous = status.synchronous.flatMap { setting in

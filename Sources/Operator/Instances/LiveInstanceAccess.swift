@@ -1,4 +1,3 @@
-internal import Certificates
 internal import ClusterPlanning
 internal import EventLoop
 internal import Foundation
@@ -135,11 +134,7 @@ struct LiveInstanceAccess: InstanceAccess {
         }
         return InstanceClient(
             http: self.http,
-            tls: TLSSettings(
-                caPEM: credentials.authority.certificatePEM,
-                certificatePEM: credentials.client.certificatePEM,
-                keyPEM: credentials.client.keyPEM
-            )
+            tls: credentials.tls
         )
     }
 }

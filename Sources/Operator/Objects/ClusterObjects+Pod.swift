@@ -6,6 +6,16 @@ internal import PostgresClusterAPI
 enum OperatorAnnotations {
     /// When the certificates in a Secret end.
     static let notAfter = "drover.dev/not-after"
+    /// Names those that the owner of a Secret trusts.
+    static let trust = "drover.dev/trust"
+    /// Names who signed the certificates in a Secret.
+    static let issuer = "drover.dev/issuer"
+    /// Names the certificate in a Secret that its owner shows.
+    static let certificate = "drover.dev/certificate"
+    /// On the Secret of the authorities: when the last step of a rotation was taken.
+    static let steppedAt = "drover.dev/stepped-at"
+    /// On the Secret of the authorities: the last ``Annotations/rotateAuthority`` that was answered.
+    static let answeredRotation = "drover.dev/answered-rotation"
 }
 
 /// Paths inside the pod of an instance.

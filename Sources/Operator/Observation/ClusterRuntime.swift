@@ -26,6 +26,7 @@ final class ClusterRuntime: Sendable {
         var ensuredBase: String?
         var wantsNumbers = false
         var obstacle: Obstacle?
+        var certificateProblem: Obstacle?
         var isStopped = false
         var missingSince: ContinuousClock.Instant?
         var lastKnown: (term: Int64, lsn: LSN)?
@@ -95,6 +96,7 @@ final class ClusterRuntime: Sendable {
             facts.primaryMissingSince = state.missingSince.map { Date() - $0.duration(to: .now).inSeconds }
             if let known = state.lastKnown, known.term == facts.status.term { facts.lastKnownLSN = known.lsn }
             facts.obstacle = state.obstacle
+            facts.certificateProblem = state.certificateProblem
             facts.calls = state.calls
             facts.restingCandidates = state.resting
             facts.writeGapMilliseconds = state.trace.gap?.inMilliseconds
@@ -132,6 +134,15 @@ final class ClusterRuntime: Sendable {
         self.state.withLock { state in
             defer { state.obstacle = obstacle }
             return state.obstacle != obstacle
+        }
+    }
+
+    /// Answers whether that is news.
+    func setCertificateProblem(_ problem: Obstacle?) -> Bool {
+        self.state.withLock { state in
+            guard state.certificateProblem != problem else { return false }
+            state.certificateProblem = problem
+            return true
         }
     }
 

@@ -38,6 +38,31 @@ extension OperatorState {
             guard let answer = node.annotations[Annotations.evictionReady] else { continue }
             lines.append(#"drover_node_eviction_ready{node="\#(name)"} \#(answer == "true" ? 1 : 0)"#)
         }
+        lines += self.certificateLines()
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// When the authority of each cluster ends, and the first of what it has issued.
+    private func certificateLines() -> [String] {
+        var authorities: [ObjectKey: Date] = [:]
+        var leaves: [ObjectKey: Date] = [:]
+        for (key, secret) in self.secrets.all() {
+            let annotations = secret.annotations
+            if let handedOut = HandedOut(annotations) {
+                leaves[key] = min(leaves[key] ?? .distantFuture, handedOut.notAfter)
+            } else if annotations[OperatorAnnotations.steppedAt] != nil,
+                let end = annotations[OperatorAnnotations.notAfter].flatMap({ Timestamp(rawValue: $0).date })
+            {
+                authorities[key] = end
+            }
+        }
+        var lines = ["# TYPE drover_certificate_end_timestamp_seconds gauge"]
+        for (kind, ends) in [("authority", authorities), ("instance", leaves)] {
+            for (key, end) in ends.sorted(by: { $0.key < $1.key }) {
+                let labels = #"namespace="\#(key.namespace)",cluster="\#(key.name)",kind="\#(kind)""#
+                lines.append("drover_certificate_end_timestamp_seconds{\(labels)} \(Int64(end.timeIntervalSince1970))")
+            }
+        }
+        return lines
     }
 }

@@ -72,20 +72,22 @@ extension ClusterReconciler {
 
     private func ensurePoolerSecret(objects: ClusterObjects, key: ObjectKey) async throws {
         let now = Date()
-        if let annotations = self.state.secrets.entry(objects.names.poolerSecret, of: key)?.value.annotations {
-            let end = annotations[OperatorAnnotations.notAfter].flatMap { Timestamp(rawValue: $0).date }
-            if let end, end.timeIntervalSince(now) > CredentialStore.leafLifetime / 3 { return }
-        }
         guard let credentials = self.credentials.known(for: key) else { return }
-        let (values, notAfter) = try CredentialStore.poolerSecret(
+        let entry = self.state.secrets.entry(objects.names.poolerSecret, of: key)
+        if let handedOut = entry.flatMap({ HandedOut($0.value.annotations) }),
+            !handedOut.isOutdated(credentials.authorities, lifetimes: self.credentials.lifetimes, now: now)
+        {
+            return
+        }
+        let (values, handedOut) = try self.credentials.poolerSecret(
             objects: objects,
-            authority: credentials.authority,
+            authorities: credentials.authorities,
             now: now
         )
         let document = objects.secret(
             objects.names.poolerSecret,
             labels: nil,
-            annotations: [OperatorAnnotations.notAfter: Timestamp(notAfter).rawValue],
+            annotations: handedOut.annotations,
             values: values
         )
         try await self.writer.applySecret(document, of: key)

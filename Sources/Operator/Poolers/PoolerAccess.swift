@@ -1,4 +1,3 @@
-internal import Certificates
 internal import ClusterPlanning
 internal import HTTPClient
 internal import InstanceAPI
@@ -24,6 +23,8 @@ package protocol PoolerAccess: Sendable {
     func pause(_ pooler: PoolerPod, _ request: PauseRequest) async throws -> PauseResponse
     /// Has clients go on; see ``ResumeRequest``.
     func resume(_ pooler: PoolerPod, _ request: ResumeRequest) async throws
+    /// Asks how it is.
+    func status(_ pooler: PoolerPod) async throws -> PoolerStatus
 }
 
 /// The poolers as they are.
@@ -52,6 +53,10 @@ struct LivePoolerAccess: PoolerAccess {
         _ = try await self.client(pooler).resume(self.endpoint(pooler), request, timeout: .seconds(5))
     }
 
+    func status(_ pooler: PoolerPod) async throws -> PoolerStatus {
+        try await self.client(pooler).status(of: self.endpoint(pooler), timeout: .seconds(2))
+    }
+
     private func endpoint(_ pooler: PoolerPod) -> PoolerEndpoint {
         PoolerEndpoint(name: Names(cluster: pooler.cluster.name).pooler, address: pooler.address)
     }
@@ -62,11 +67,7 @@ struct LivePoolerAccess: PoolerAccess {
         }
         return PoolerClient(
             http: self.http,
-            tls: TLSSettings(
-                caPEM: credentials.authority.certificatePEM,
-                certificatePEM: credentials.client.certificatePEM,
-                keyPEM: credentials.client.keyPEM
-            )
+            tls: credentials.tls
         )
     }
 }

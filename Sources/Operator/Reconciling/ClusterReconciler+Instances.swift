@@ -99,7 +99,7 @@ extension ClusterReconciler {
     ) async throws -> Bool {
         var hasWritten = false
         for instance in plan.instances {
-            if facts.problems.isEmpty { try await self.ensureSecret(of: instance.name, objects: objects, key: key) }
+            try await self.ensureSecret(of: instance.name, facts: facts, objects: objects, key: key)
             if instance.createsVolume {
                 try await self.writer.createClaim(objects.volumeClaim(instance.name), of: key)
                 hasWritten = true
@@ -118,24 +118,29 @@ extension ClusterReconciler {
         return hasWritten
     }
 
-    private func ensureSecret(of instance: String, objects: ClusterObjects, key: ObjectKey) async throws {
+    private func ensureSecret(of instance: String, facts: ClusterFacts, objects: ClusterObjects, key: ObjectKey)
+        async throws
+    {
         let name = objects.names.certificateSecret(ofInstance: instance)
         let now = Date()
-        if let annotations = self.state.secrets.entry(name, of: key)?.value.annotations {
-            let end = annotations[OperatorAnnotations.notAfter].flatMap { Timestamp(rawValue: $0).date }
-            if let end, end.timeIntervalSince(now) > CredentialStore.leafLifetime / 3 { return }
+        let entry = self.state.secrets.entry(name, of: key)
+        // A wrong spec makes nothing new, but certificates end all the same.
+        guard let credentials = self.credentials.known(for: key), facts.problems.isEmpty || entry != nil else { return }
+        if let handedOut = entry.flatMap({ HandedOut($0.value.annotations) }),
+            !handedOut.isOutdated(credentials.authorities, lifetimes: self.credentials.lifetimes, now: now)
+        {
+            return
         }
-        guard let credentials = self.credentials.known(for: key) else { return }
-        let (values, notAfter) = try CredentialStore.instanceSecret(
+        let (values, handedOut) = try self.credentials.instanceSecret(
             instance,
             objects: objects,
-            authority: credentials.authority,
+            authorities: credentials.authorities,
             now: now
         )
         let document = objects.secret(
             name,
             labels: objects.instanceLabels(instance),
-            annotations: [OperatorAnnotations.notAfter: Timestamp(notAfter).rawValue],
+            annotations: handedOut.annotations,
             values: values
         )
         try await self.writer.applySecret(document, of: key)

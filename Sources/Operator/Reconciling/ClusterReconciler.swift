@@ -81,6 +81,7 @@ struct ClusterReconciler: Sendable {
             facts = self.state.facts(of: cluster, key: key, now: now)
         }
         if let obstacle { facts.obstacle = Self.obstacle(obstacle) }
+        facts.isRotatingCertificates = self.credentials.known(for: key)?.isRotating ?? false
         facts.template = objects.template
         facts.poolerTemplate = objects.poolerTemplate(image: self.configuration.poolerImage)
         let plan = self.planner.plan(facts, now: now)
@@ -96,6 +97,7 @@ struct ClusterReconciler: Sendable {
                 if try await self.ensurePoolers(plan, cluster, uid: uid, objects: objects, key: key) {
                     hasWritten = true
                 }
+                try await self.tendCertificates(cluster, facts: facts, objects: objects, runtime: runtime, key: key)
             } catch {
                 guard Self.isRefusal(error) else { throw error }
                 if runtime.setObstacle(Self.obstacle(error)) {

@@ -161,6 +161,11 @@ struct ClusterWriter: Sendable {
         self.state.secrets.store(SecretFacts(secret.metadata), metadata: secret.metadata, of: key)
     }
 
+    func patchSecret(_ name: String, _ patch: JSONValue, of key: ObjectKey) async throws {
+        let secret = try await self.client.patch(Secret.self, name, namespace: key.namespace, .merge(patch))
+        self.state.secrets.store(SecretFacts(secret.metadata), metadata: secret.metadata, of: key)
+    }
+
     func createPod(_ document: JSONValue, of key: ObjectKey) async throws {
         do {
             let created = try await self.client.createObject(Pod.resourceType, document, namespace: key.namespace)

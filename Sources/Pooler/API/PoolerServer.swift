@@ -1,10 +1,8 @@
 internal import Foundation
 internal import Hummingbird
-internal import HummingbirdTLS
 internal import InstanceAPI
 internal import Logging
 internal import NIOCore
-internal import NIOSSL
 internal import PodProgram
 internal import PoolerAPI
 internal import PostgresClusterAPI
@@ -15,13 +13,14 @@ struct PoolerServer: Sendable {
     let configuration: PoolerConfiguration
     let logger: Logger
 
-    /// Serves until the task is cancelled; starts anew whenever the certificates have changed.
+    /// Serves until the task is cancelled; connections that come after the certificates have changed get the new ones.
     func run() async throws {
         let changes = await self.pooler.certificateChanges()
+        let certificates = try ServerCertificates(directory: self.configuration.certificates)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.serve() }
+            group.addTask { try await self.serve(certificates) }
             group.addTask {
-                for await _ in changes { return }
+                for await _ in changes { certificates.reload(logger: self.logger) }
                 try await Task.sleep(for: .seconds(1 << 20))
             }
             // The end of the one is the end of the other.
@@ -30,10 +29,10 @@ struct PoolerServer: Sendable {
         }
     }
 
-    private func serve() async throws {
+    private func serve(_ certificates: ServerCertificates) async throws {
         let application = Application(
             router: self.router(),
-            server: try .tls(tlsConfiguration: self.tls()),
+            server: certificates.builder,
             configuration: .init(
                 address: .hostname(self.configuration.podIP, port: self.configuration.apiPort),
                 serverName: nil,
@@ -43,20 +42,6 @@ struct PoolerServer: Sendable {
             logger: self.logger
         )
         try await ServerRun.untilCancelled(application, logger: self.logger)
-    }
-
-    private func tls() throws -> TLSConfiguration {
-        let directory = self.configuration.certificates
-        let chain = try NIOSSLCertificate.fromPEMFile(directory + "/tls.crt")
-        var tls = TLSConfiguration.makeServerConfiguration(
-            certificateChain: chain.map { .certificate($0) },
-            privateKey: .privateKey(try NIOSSLPrivateKey(file: directory + "/tls.key", format: .pem))
-        )
-        tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(directory + "/ca.crt"))
-        // The client must show a certificate of the cluster's authority; its name is looked at for each request.
-        tls.certificateVerification = .noHostnameVerification
-        tls.minimumTLSVersion = .tlsv12
-        return tls
     }
 
     private func router() -> Router<APIRequestContext> {

@@ -28,13 +28,4 @@ enum BouncerFile {
         guard count == bytes.count else { throw WriteError(path: temporary, code: count < 0 ? code : ENOSPC) }
         guard unsafe rename(temporary, path) == 0 else { throw WriteError(path: path, code: errno) }
     }
-
-    /// What the certificates are now, to be compared with what they were.
-    static func contents(of directory: String) -> [String: Data] {
-        var contents: [String: Data] = [:]
-        for name in ["ca.crt", "tls.crt", "tls.key", "client.crt", "client.key"] {
-            contents[name] = FileManager.default.contents(atPath: "\(directory)/\(name)")
-        }
-        return contents
-    }
 }
