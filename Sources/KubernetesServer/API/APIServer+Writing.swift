@@ -229,6 +229,7 @@ extension APIServer {
                 }
             }
             // Not there: an apply creates it, unless it names the version or uid of what it means.
+            try self.authorize(request, verb: "create")
             if let uid = applied["metadata"]?["uid"]?.stringValue, !uid.isEmpty {
                 throw .conflict(
                     view.publicName,

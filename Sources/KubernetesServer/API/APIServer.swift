@@ -17,6 +17,7 @@ final class APIServer: Sendable {
     let configuration: Configuration
     let tokens: TokenIssuer
     let authorizer: Authorizer
+    let usedPermissions = UsedPermissions()
     let admission: Admission
     let logs: any PodLogSource
     let counters = RequestCounters()
@@ -69,9 +70,10 @@ final class APIServer: Sendable {
             ? .administrator : self.tokens.identity(of: token, audiences: audiences, in: self.store)
     }
 
-    private func authorize(_ request: APIRequest) throws(StatusError) {
+    /// Looks whether a request is allowed; `verb` is what it does beside what its method says, as an apply that creates.
+    func authorize(_ request: APIRequest, verb: String? = nil) throws(StatusError) {
         if request.identity.isAdministrator { return }
-        var attributes = Authorizer.Attributes(verb: request.verb)
+        var attributes = Authorizer.Attributes(verb: verb ?? request.verb)
         if let target = request.target, !target.resource.isEmpty {
             attributes.group = target.group
             attributes.resource = target.resource
@@ -91,6 +93,7 @@ final class APIServer: Sendable {
         guard self.authorizer.isAllowed(request.identity, attributes) else {
             throw self.authorizer.refusal(request.identity, attributes)
         }
+        self.usedPermissions.note(request.identity, attributes)
     }
 
     // MARK: Where
@@ -103,6 +106,9 @@ final class APIServer: Sendable {
 
     private func route(_ request: APIRequest) async throws(StatusError) -> APIReply {
         guard let target = request.target, !target.resource.isEmpty else {
+            if request.path == UsedPermissions.path, request.identity.isAdministrator {
+                return .json(self.usedPermissions.document)
+            }
             if let reply = self.discovery(request) { return reply }
             throw Self.pathNotFound
         }
