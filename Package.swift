@@ -135,7 +135,7 @@ let package = Package(
                 "ClusterPlanning", "KubernetesController", "KubernetesClient", "PostgresClient", "PostgresClusterAPI",
                 "InstanceAPI", "PoolerAPI", "Certificates", "MetricsText", "HTTPClient", "EventLoop", "JSON", .logging,
                 .metrics,
-                .serviceLifecycle, .asyncAlgorithms, .collections, .hummingbird, .crypto,
+                .serviceLifecycle, .asyncAlgorithms, .collections, .hummingbird, .nioCore, .crypto,
             ]
         ),
         library(
@@ -252,7 +252,13 @@ let package = Package(
             path: "Tests/ScriptedServer",
             swiftSettings: commonSettings
         ),
-        tests("JSONTests", ["JSON"]),
+        .target(
+            name: "RequestFuzzing",
+            dependencies: ["JSON", "SeededRandom"],
+            path: "Tests/RequestFuzzing",
+            swiftSettings: commonSettings
+        ),
+        tests("JSONTests", ["JSON", "RequestFuzzing", "SeededRandom"]),
         tests("JSONYAMLTests", ["JSONYAML", "JSON"]),
         tests("EventLoopTests", ["EventLoop"]),
         tests(
@@ -293,7 +299,7 @@ let package = Package(
             "ClusterPlanningTests",
             [
                 "ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "KubernetesClient", "SeededRandom",
-                "JSON",
+                "RequestFuzzing", "JSON",
             ]
         ),
         tests("SimulationTests", ["Simulation"]),
@@ -303,7 +309,8 @@ let package = Package(
             "OperatorTests",
             [
                 "Operator", "ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "PoolerAPI", "KubernetesServer",
-                "Certificates", "KubernetesController", "KubernetesClient", "EventLoop", "JSON", "JSONYAML", .logging,
+                "Certificates", "HTTPClient", "KubernetesController", "KubernetesClient", "EventLoop", "JSON",
+                "JSONYAML", .crypto, .logging,
             ]
         ),
         tests(

@@ -2,6 +2,7 @@ internal import ClusterPlanning
 public import EventLoop
 internal import Foundation
 internal import HTTPClient
+internal import JSON
 public import KubernetesClient
 internal import KubernetesController
 internal import PostgresClusterAPI
@@ -22,6 +23,14 @@ public final class DroverOperator: ServiceLifecycle.Service {
     private let makePoolerAccess: @Sendable (CredentialStore) -> any PoolerAccess
     private let leadership = Lock<OperatorState?>(nil)
     private let isSyncing = Lock(false)
+    private let ranking: Lock<Ranking>
+
+    /// How nodes are judged now, and who leads by it.
+    private struct Ranking {
+        var current: NodeRanking
+        var isRefused = false
+        var follower: AsyncStream<NodeRanking>.Continuation?
+    }
 
     /// Makes an operator; nothing happens before ``run()``.
     /// - Parameters:
@@ -39,6 +48,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
         self.client = client
         self.eventLoop = eventLoop
         self.logger = logger
+        self.ranking = Lock(Ranking(current: configuration.ranking))
         let http = HTTPClient(eventLoop: eventLoop)
         self.makeAccess = { credentials in
             LiveInstanceAccess(http: http, eventLoop: eventLoop, credentials: credentials, logger: logger)
@@ -59,6 +69,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
         self.client = client
         self.eventLoop = eventLoop
         self.logger = logger
+        self.ranking = Lock(Ranking(current: configuration.ranking))
         self.makeAccess = { _ in access }
         self.makePoolerAccess = { _ in poolers }
     }
@@ -69,12 +80,70 @@ public final class DroverOperator: ServiceLifecycle.Service {
     /// Whether this process leads and knows all objects.
     public var isLeading: Bool { self.leadership.withLock { $0 != nil } }
 
+    /// Has nodes be judged in another way from now on; nil leaves it as it is.
+    /// - Parameters:
+    ///   - ranking: how.
+    ///   - isRefused: whether there is another one that cannot be used.
+    func setRanking(_ ranking: NodeRanking?, isRefused: Bool) {
+        self.ranking.withLock { state in
+            state.isRefused = isRefused
+            guard let ranking else { return }
+            state.current = ranking
+            state.follower?.yield(ranking)
+        }
+    }
+
+    /// What people are shown; nil while this process does not lead.
+    func fleet() -> FleetView? {
+        self.leadership.withLock { $0 }.map { FleetView($0, now: Date()) }
+    }
+
+    /// What the planner sees of a cluster now, and what it would have done.
+    ///
+    /// Nothing is done; nil when the cluster is not known.
+    func explain(_ key: ObjectKey) -> JSONValue? {
+        guard let state = self.leadership.withLock({ $0 }),
+            let cluster = state.clusters.entry(key.name, of: key)?.value
+        else { return nil }
+        let now = Date()
+        var facts = state.facts(of: cluster, key: key, now: now)
+        if let objects = ClusterObjects(cluster: cluster, defaultImage: self.configuration.instanceImage) {
+            facts.template = objects.template
+            facts.poolerTemplate = objects.poolerTemplate(image: self.configuration.poolerImage)
+        }
+        let plan = ClusterPlanner(configuration: self.configuration.planning).plan(facts, now: now)
+        // Of a large fleet only the nodes that count: those with pods of the cluster, and those that somebody announced.
+        let homes = Set(facts.pods.values.compactMap(\.node))
+        facts.nodes = facts.nodes.filter { homes.contains($0.key) || facts.rank(ofNode: $0.key) != .fresh }
+        facts.assessments = facts.assessments.filter { facts.nodes[$0.key] != nil }
+        return [
+            "observedAt": .string(Timestamp(now, precision: .microseconds).rawValue),
+            "facts": ValueDump.json(facts), "plan": ValueDump.json(plan),
+        ]
+    }
+
+    /// The rankings that come while this process leads.
+    private func rankings() -> AsyncStream<NodeRanking> {
+        let (stream, continuation) = AsyncStream.makeStream(of: NodeRanking.self, bufferingPolicy: .bufferingNewest(1))
+        self.ranking.withLock { state in
+            state.follower = continuation
+            continuation.yield(state.current)
+        }
+        return stream
+    }
+
     /// The figures of this process, in Prometheus' text format.
     var metricsText: String {
+        let isRefused = self.ranking.withLock { $0.isRefused }
+        let ranking = """
+            # TYPE drover_node_ranking_refused gauge
+            drover_node_ranking_refused \(isRefused ? 1 : 0)
+
+            """
         guard let state = self.leadership.withLock({ $0 }) else {
-            return "# TYPE drover_operator_leader gauge\ndrover_operator_leader 0\n"
+            return "# TYPE drover_operator_leader gauge\ndrover_operator_leader 0\n" + ranking
         }
-        return state.metricsText(now: Date())
+        return state.metricsText(now: Date()) + ranking
     }
 
     /// Works until it is cancelled or shut down gracefully.
@@ -106,7 +175,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
         self.isSyncing.withLock { $0 = true }
         defer { self.isSyncing.withLock { $0 = false } }
         let directory = try CredentialStore.makeDirectory()
-        let state = OperatorState(ranking: self.configuration.ranking)
+        let state = OperatorState(ranking: self.ranking.withLock { $0.current })
         let credentials = CredentialStore(
             client: self.client,
             secrets: state.secrets,
@@ -186,6 +255,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
                         }
                     }
                     workers.addTask { await observer.watchClock() }
+                    workers.addTask { await observer.follow(self.rankings()) }
                 }
             }
         }

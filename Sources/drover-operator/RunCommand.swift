@@ -35,6 +35,15 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "Where /healthz, /readyz and /metrics are served, as ADDRESS:PORT; nowhere when empty.")
     var metricsAddress = "0.0.0.0:8080"
 
+    @Option(
+        help: """
+            Where a read-only page about all clusters is served, and /debug/clusters/NAMESPACE/NAME, as ADDRESS:PORT; \
+            nowhere when empty; DROVER_WEB_ADDRESS sets it, too. Without passwords, so the address must be one of the loopback \
+            interface.
+            """
+    )
+    var webAddress = ProcessInfo.processInfo.environment["DROVER_WEB_ADDRESS"] ?? ""
+
     @Option(help: "How many clusters are looked at at the same time.")
     var workers = 16
 
@@ -43,8 +52,8 @@ struct RunCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            A JSON file that says how nodes are judged; what it leaves out is as by default. Without it, the file that \
-            DROVER_NODE_RANKING names, if it is there.
+            A JSON file that says how nodes are judged; what it leaves out is as by default, and so is everything when \
+            it is not there. It is read again whenever it changes. Without it, the file that DROVER_NODE_RANKING names.
             """
     )
     var nodeRanking: String?
@@ -58,6 +67,8 @@ struct RunCommand: AsyncParsableCommand {
         }
         guard (1...1024).contains(self.workers) else { throw ValidationError("--workers must be 1 to 1024") }
         guard self.maximumRollouts >= 0 else { throw ValidationError("--maximum-rollouts must not be negative") }
+        guard self.webAddress.isEmpty || HealthAddress(self.webAddress).map({ WebServer.isLoopback($0.host) }) == true
+        else { throw ValidationError("--web-address must be ADDRESS:PORT with an address such as 127.0.0.1") }
         guard self.metricsAddress.isEmpty || HealthAddress(self.metricsAddress) != nil else {
             throw ValidationError("--metrics-address must be ADDRESS:PORT")
         }
@@ -80,13 +91,12 @@ struct RunCommand: AsyncParsableCommand {
             logger: logger,
             component: "operator"
         )
+        let rankingFile = self.nodeRanking ?? ProcessInfo.processInfo.environment["DROVER_NODE_RANKING"]
         var ranking = NodeRanking()
-        let ranked = ProcessInfo.processInfo.environment["DROVER_NODE_RANKING"]
-            .flatMap { FileManager.default.fileExists(atPath: $0) ? $0 : nil }
-        if let nodeRanking = self.nodeRanking ?? ranked {
-            let data = try Data(contentsOf: URL(fileURLWithPath: nodeRanking))
-            ranking = try JSONDecoder().decode(NodeRanking.self, from: data)
-        }
+        var reader = RankingReader()
+        // Before anything is judged. One that cannot be used is told of by the service that follows it.
+        let first = rankingFile.flatMap { FileManager.default.contents(atPath: $0) }
+        if case .use(let read) = reader.read(first) { ranking = read }
         var planning = PlanningConfiguration()
         planning.maximumRollouts = self.maximumRollouts
         let host = ProcessInfo.processInfo.environment["POD_NAME"] ?? ProcessInfo.processInfo.hostName
@@ -107,6 +117,10 @@ struct RunCommand: AsyncParsableCommand {
             logger: logger
         )
         var services: [any ServiceLifecycle.Service] = [drover]
+        if let rankingFile { services.append(RankingFile(path: rankingFile, drover: drover, logger: logger)) }
+        if let address = HealthAddress(self.webAddress) {
+            services.append(WebServer(address: address, drover: drover, logger: logger))
+        }
         if let address = HealthAddress(self.metricsAddress) {
             services.append(HealthServer(address: address, drover: drover, metrics: metrics, logger: logger))
         }

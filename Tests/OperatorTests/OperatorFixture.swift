@@ -276,13 +276,11 @@ struct OperatorFixture: Sendable {
 
     // MARK: Operators
 
-    /// Runs an operator around `body`; at its end it is dropped, wherever it is.
-    func withOperator<Result: Sendable>(
+    func makeOperator(
         certificates: CertificateLifetimes = CertificateLifetimes(),
-        leaseNamespace: String? = nil,
-        _ body: @Sendable () async throws -> Result
-    ) async throws -> Result {
-        let drover = DroverOperator(
+        leaseNamespace: String? = nil
+    ) -> DroverOperator {
+        DroverOperator(
             configuration: OperatorConfiguration(
                 leaseNamespace: leaseNamespace ?? "default",
                 identity: UUID().uuidString,
@@ -297,6 +295,15 @@ struct OperatorFixture: Sendable {
             access: self.instances,
             poolers: self.poolers
         )
+    }
+
+    /// Runs an operator around `body`; at its end it is dropped, wherever it is.
+    func withOperator<Result: Sendable>(
+        certificates: CertificateLifetimes = CertificateLifetimes(),
+        leaseNamespace: String? = nil,
+        _ body: @Sendable () async throws -> Result
+    ) async throws -> Result {
+        let drover = self.makeOperator(certificates: certificates, leaseNamespace: leaseNamespace)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await drover.run() }
             defer { group.cancelAll() }

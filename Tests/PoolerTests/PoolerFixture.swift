@@ -176,7 +176,7 @@ struct PoolerFixture: Sendable {
         return configuration
     }
 
-    private static func issue(_ authority: CertificateAuthority, to directory: String) throws {
+    static func issue(_ authority: CertificateAuthority, to directory: String) throws {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let server = try authority.issue(
             CertificateRequest(commonName: "db-pooler", dnsNames: ["db-pooler"], usages: [.server], lifetime: 3600),

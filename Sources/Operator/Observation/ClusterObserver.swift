@@ -136,6 +136,14 @@ struct ClusterObserver: Sendable {
         }
     }
 
+    /// Goes by each ranking that comes, until the task is cancelled.
+    func follow(_ rankings: AsyncStream<NodeRanking>) async {
+        for await ranking in rankings where self.state.setRanking(ranking) {
+            for node in self.state.nodes(now: Date()).nodes.keys { self.nodeQueue.add(node) }
+            self.lookAtEverything()
+        }
+    }
+
     /// Runs the watches until the group is cancelled.
     func start(in group: inout DiscardingTaskGroup) {
         group.addTask { await self.clusters.run() }

@@ -21,6 +21,7 @@ final class OperatorState: Sendable {
     let bindings = ObjectCache<OwnedFacts>()
 
     private struct Shared {
+        var ranking: NodeRanking
         var nodes: [String: NodeFacts] = [:]
         var assessments: [String: NodeAssessment]?
         var assessedAt: Date?
@@ -75,11 +76,10 @@ final class OperatorState: Sendable {
         }
     }
 
-    private let ranking: NodeRanking
-    private let shared = Lock(Shared())
+    private let shared: Lock<Shared>
 
     init(ranking: NodeRanking) {
-        self.ranking = ranking
+        self.shared = Lock(Shared(ranking: ranking))
     }
 
     // MARK: Nodes
@@ -96,12 +96,24 @@ final class OperatorState: Sendable {
         }
     }
 
+    /// Has nodes be judged in another way.
+    ///
+    /// Answers whether it is another one.
+    func setRanking(_ ranking: NodeRanking) -> Bool {
+        self.shared.withLock { shared in
+            guard shared.ranking != ranking else { return false }
+            shared.ranking = ranking
+            shared.assessments = nil
+            return true
+        }
+    }
+
     func nodes(now: Date) -> (nodes: [String: NodeFacts], assessments: [String: NodeAssessment]) {
         self.shared.withLock { shared in
             // Planned evictions come due by the clock alone.
             let age = shared.assessedAt.map { now.timeIntervalSince($0) } ?? .infinity
             if shared.assessments == nil || age > 1 || age < 0 {
-                shared.assessments = self.ranking.assess(shared.nodes.values, now: now)
+                shared.assessments = shared.ranking.assess(shared.nodes.values, now: now)
                 shared.assessedAt = now
             }
             return (shared.nodes, shared.assessments ?? [:])
