@@ -94,6 +94,16 @@ public struct InstanceClient: Sendable {
         try await self.call(endpoint, .post, InstanceAPIPath.promote, body: request, timeout: timeout)
     }
 
+    /// Has the primary make its roles and databases as declared.
+    /// - Throws: ``InstanceClientError``.
+    public func declare(
+        _ endpoint: InstanceEndpoint,
+        _ request: DeclareRequest,
+        timeout: Duration
+    ) async throws(InstanceClientError) -> DeclareResponse {
+        try await self.call(endpoint, .post, InstanceAPIPath.declare, body: request, timeout: timeout)
+    }
+
     /// Asks another instance for a promise; for the primary.
     /// - Throws: ``InstanceClientError``.
     public func promise(

@@ -18,9 +18,13 @@ public enum InstanceAPIPath {
     public static let demote = "/v1/demote"
     /// `POST` to the candidate: ``PromoteRequest``, ``PromoteResponse``.
     public static let promote = "/v1/promote"
+    /// `POST` to the primary: ``DeclareRequest``, ``DeclareResponse``.
+    public static let declare = "/v1/declare"
 
     /// No body, and no line of the stream, is longer; bytes.
     public static let maximumBodySize = 64 * 1024
+    /// No ``DeclareRequest`` is longer, as far as the bounds of a spec let it be; bytes.
+    public static let maximumDeclarationSize = 512 * 1024
     /// A stream of statuses says all again after so long.
     public static let streamInterval: Duration = .seconds(5)
     /// A stream of statuses sends at least an empty line so often: one that is silent for three times as long has ended.

@@ -168,6 +168,11 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     /// A transaction through a pooler takes long, and the spec wants it to be waited for.
     public static let longTransaction = ConditionReason(rawValue: "LongTransaction")
 
+    /// A declared role is not as declared; the message says why.
+    public static let roleNotApplied = ConditionReason(rawValue: "RoleNotApplied")
+    /// A declared database is not as declared; the message says why.
+    public static let databaseNotApplied = ConditionReason(rawValue: "DatabaseNotApplied")
+
     /// Every reason this version gives.
     public static let all: [ConditionReason] = [
         .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
@@ -177,7 +182,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .justAnnounced, .freshNodesFull, .primaryUnreachable,
         .tooManyMoves,
         .archiveFailing, .archiveBacklog, .preparedTransactions, .logicalSenderBehind, .longTransaction,
-        .quorumMissing, .lossTooLarge, .noSuccessor, .waitingForFence, .notSynchronous,
+        .quorumMissing, .lossTooLarge, .noSuccessor, .waitingForFence, .notSynchronous, .roleNotApplied,
+        .databaseNotApplied,
     ]
 }
 

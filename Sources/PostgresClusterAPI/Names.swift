@@ -28,6 +28,24 @@ public struct Names: Hashable, Sendable {
     public var poolerSecret: String { "\(self.cluster)-pooler-tls" }
     /// The pooler of a number, which is its pod's name.
     public func pooler(_ number: Int) -> String { "\(self.pooler)-\(number)" }
+    /// The Secret of a role whose password Drover makes: as ``applicationSecret``.
+    ///
+    /// Two roles can come to the same name: `a_b` and `a-b`, or `A` and `a`.
+    public func roleSecret(of role: String) -> String {
+        let safe = role.utf8.map { byte -> Character in
+            switch byte {
+            case 0x61...0x7A, 0x30...0x39: Character(UnicodeScalar(byte))
+            case 0x41...0x5A: Character(UnicodeScalar(byte + 0x20))
+            default: "-"
+            }
+        }
+        // Ends with a letter or digit, whatever the role's name does.
+        var name = String(safe)
+        while name.hasSuffix("-") { name.removeLast() }
+        while name.hasPrefix("-") { name.removeFirst() }
+        return "\(self.cluster)-role-\(name.isEmpty ? "0" : name)"
+    }
+
     /// The service account of the instances.
     public var serviceAccount: String { self.cluster }
     /// The Role of that service account.

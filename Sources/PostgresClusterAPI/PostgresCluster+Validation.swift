@@ -57,6 +57,8 @@ struct SpecValidation {
         self.text("spec.maintenance.hold", spec.maintenance?.hold, maximum: SchemaLimits.hold)
         self.check(spec.bootstrap ?? .init())
         if let pooler = spec.pooler { self.check(pooler) }
+        self.check(roles: spec.roles ?? [], of: spec)
+        self.check(databases: spec.databases ?? [], of: spec)
     }
 
     private mutating func check(_ synchronous: PostgresClusterSpec.Replication.Synchronous, instances: Int) {
@@ -241,7 +243,7 @@ extension SpecValidation {
     }
 
     /// A DNS-1123 subdomain.
-    private static func isSubdomain(_ name: String) -> Bool {
+    static func isSubdomain(_ name: String) -> Bool {
         name.utf8.count <= SchemaLimits.name
             && name.utf8.allSatisfy { (0x61...0x7A).contains($0) || $0.isDigit || $0 == 0x2D || $0 == 0x2E }
             && name.split(separator: ".", omittingEmptySubsequences: false)

@@ -27,6 +27,10 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
     public var bootstrap: Bootstrap?
     /// PgBouncer in front of the primary; nil for none.
     public var pooler: Pooler?
+    /// Roles that Drover sees to, beside the application's own.
+    public var roles: [RoleSpec]?
+    /// Databases that Drover sees to.
+    public var databases: [DatabaseSpec]?
 
     /// Makes a spec.
     public init(
@@ -40,7 +44,9 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
         failover: Failover? = nil,
         maintenance: Maintenance? = nil,
         bootstrap: Bootstrap? = nil,
-        pooler: Pooler? = nil
+        pooler: Pooler? = nil,
+        roles: [RoleSpec]? = nil,
+        databases: [DatabaseSpec]? = nil
     ) {
         self.instances = instances
         self.postgres = postgres
@@ -53,6 +59,8 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
         self.maintenance = maintenance
         self.bootstrap = bootstrap
         self.pooler = pooler
+        self.roles = roles
+        self.databases = databases
     }
 }
 

@@ -38,6 +38,10 @@ public struct PostgresClusterStatus: Hashable, Sendable {
     ///
     /// The primary does what is written here, and a failover believes it.
     public var synchronous: Synchronous?
+    /// Declared roles that are not as declared, and why; nil when there are none.
+    public var roles: [Unapplied]?
+    /// Declared databases that are not as declared, and why; nil when there are none.
+    public var databases: [Unapplied]?
 
     /// Makes the status of a cluster nobody has looked at yet.
     public init() {}
@@ -61,6 +65,8 @@ extension PostgresClusterStatus: Codable {
         case systemIdentifier
         case lastInstanceNumber
         case synchronous
+        case roles
+        case databases
     }
 
     /// Reads a status; every field may be missing.
@@ -82,10 +88,26 @@ extension PostgresClusterStatus: Codable {
         self.systemIdentifier = try container.decodeIfPresent(String.self, forKey: .systemIdentifier)
         self.lastInstanceNumber = try container.decodeIfPresent(Int.self, forKey: .lastInstanceNumber) ?? 0
         self.synchronous = try container.decodeIfPresent(Synchronous.self, forKey: .synchronous)
+        self.roles = try container.decodeIfPresent([Unapplied].self, forKey: .roles)
+        self.databases = try container.decodeIfPresent([Unapplied].self, forKey: .databases)
     }
 }
 
 extension PostgresClusterStatus {
+    /// A role or a database that is not as declared.
+    public struct Unapplied: Codable, Hashable, Sendable {
+        /// Its name.
+        public var name: String
+        /// Why, in PostgreSQL's words where it was PostgreSQL that refused.
+        public var message: String
+
+        /// Makes it; a message that is too long is cut.
+        public init(name: String, message: String) {
+            self.name = name
+            self.message = SchemaLimits.cut(message, to: SchemaLimits.declarationMessage)
+        }
+    }
+
     /// What is said about one instance.
     public struct InstanceSummary: Codable, Hashable, Sendable {
         /// Name of the instance, its pod and its volume.

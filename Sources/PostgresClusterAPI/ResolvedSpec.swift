@@ -57,6 +57,10 @@ public struct ResolvedSpec: Hashable, Sendable {
     public var owner: String
     /// PgBouncer in front of the primary; nil for none.
     public var pooler: ResolvedPooler?
+    /// Roles that Drover sees to.
+    public var roles: [PostgresClusterSpec.RoleSpec]
+    /// Databases that Drover sees to.
+    public var databases: [PostgresClusterSpec.DatabaseSpec]
 }
 
 /// The defaults of the spec.
@@ -128,7 +132,9 @@ extension PostgresClusterSpec {
             hold: hold.isEmpty ? nil : hold,
             database: self.bootstrap?.database ?? SpecDefaults.database,
             owner: self.bootstrap?.owner ?? SpecDefaults.owner,
-            pooler: self.pooler?.resolved
+            pooler: self.pooler?.resolved,
+            roles: self.roles ?? [],
+            databases: self.databases ?? []
         )
     }
 }

@@ -68,14 +68,31 @@ public enum SchemaLimits {
     public static let hold = 256
     /// Characters of a database's or role's name.
     public static let identifier = 63
+    /// Roles that a spec declares.
+    public static let roles = 64
+    /// Roles that a role is in.
+    public static let inRoles = 16
+    /// Databases that a spec declares.
+    public static let databases = 32
+    /// Schemas of a database.
+    public static let schemas = 32
+    /// Extensions of a database.
+    public static let extensions = 32
+    /// Sessions of a role or in a database; -1 for as many as there are.
+    public static let connectionLimit = -1...262_143
+    /// Characters of what is said about a role or a database that is not as declared.
+    public static let declarationMessage = 300
     /// Characters of a condition's message.
     public static let message = 1024
     /// Entries of the lists in status.
     public static let statusInstances = 64
 
     /// Cuts a text that is too long for a message.
-    public static func cut(_ text: String) -> String {
-        if text.utf8.count <= Self.message || text.unicodeScalars.count <= Self.message { return text }
-        return String(String.UnicodeScalarView(text.unicodeScalars.prefix(Self.message - 3))) + "..."
+    public static func cut(_ text: String) -> String { self.cut(text, to: self.message) }
+
+    /// Cuts a text that has more characters than it may have.
+    public static func cut(_ text: String, to limit: Int) -> String {
+        if text.utf8.count <= limit || text.unicodeScalars.count <= limit { return text }
+        return String(String.UnicodeScalarView(text.unicodeScalars.prefix(limit - 3))) + "..."
     }
 }

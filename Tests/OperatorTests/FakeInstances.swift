@@ -45,6 +45,8 @@ final class FakeInstances: InstanceAccess, Sendable {
         var failing: Set<String> = []
         var calls: [String] = []
         var inspection = Inspection()
+        var declarations: [DeclareRequest] = []
+        var declare: @Sendable (DeclareRequest) -> DeclareResponse = { DeclareResponse(term: $0.term) }
     }
 
     private let client: KubernetesClient
@@ -179,6 +181,23 @@ final class FakeInstances: InstanceAccess, Sendable {
             let found = self.state.withLock { $0.inspection }
             return CallOutcome(.answered(.inspected(found), until: Date().addingTimeInterval(0.1)))
         }
+    }
+
+    func declare(_ request: DeclareRequest, on target: InstanceTarget, deadline: Duration) async throws
+        -> DeclareResponse
+    {
+        self.state.withLock { state in
+            state.declarations.append(request)
+            return state.declare(request)
+        }
+    }
+
+    /// What was declared, in order.
+    var declarations: [DeclareRequest] { self.state.withLock { $0.declarations } }
+
+    /// How declarations are answered from now on.
+    func answerDeclarations(_ answer: @escaping @Sendable (DeclareRequest) -> DeclareResponse) {
+        self.state.withLock { $0.declare = answer }
     }
 
     // MARK: The rules

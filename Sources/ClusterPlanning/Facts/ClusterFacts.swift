@@ -77,6 +77,8 @@ public struct ClusterFacts: Sendable {
     public var requestedFailover: RequestedFailover?
     /// The planned move that a person asks for.
     public var requestedSwitchover: RequestedSwitchover?
+    /// What the primary made of the declared roles and databases; nil when this process has not heard.
+    public var declaration: DeclarationFacts?
     /// ``isPrimaryServing``, found once for a whole plan.
     private var knownServing: Bool?
     /// ``departed``, likewise.

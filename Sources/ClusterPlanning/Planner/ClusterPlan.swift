@@ -155,6 +155,13 @@ public struct PlannedEvent: Sendable, Hashable {
     public var reason: String
     /// What, for people.
     public var message: String
+
+    /// Makes an event.
+    public init(isWarning: Bool, reason: String, message: String) {
+        self.isWarning = isWarning
+        self.reason = reason
+        self.message = message
+    }
 }
 
 /// What a cluster means for the node of its primary.

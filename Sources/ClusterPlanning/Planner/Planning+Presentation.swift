@@ -33,6 +33,7 @@ extension Planning {
             status.synchronous?.cancelledWaits = self.status.synchronous?.cancelledWaits
             status.synchronous?.weakerCommits = self.status.synchronous?.weakerCommits
         }
+        self.presentDeclared(in: &status)
         self.presentConditions(in: &status)
         self.plan.status = status
     }
@@ -123,7 +124,7 @@ extension Planning {
         } else {
             set(.progressing, false, .asDeclared, "nothing is under way")
         }
-        self.presentDegraded(set)
+        self.presentDegraded(set, declared: self.declarationObstacle(in: status))
         self.presentMovable(set)
         switch self.plan.move {
         case .settled: set(.readyForEviction, true, .nothingToMove, "no primary is on a node that leaves")
@@ -139,7 +140,8 @@ extension Planning {
     }
 
     private mutating func presentDegraded(
-        _ set: (ConditionType, Bool, ConditionReason, String) -> Void
+        _ set: (ConditionType, Bool, ConditionReason, String) -> Void,
+        declared: Obstacle?
     ) {
         func degrade(_ reason: ConditionReason, _ message: String) {
             if self.status.conditions[.degraded]?.reason != reason {
@@ -184,6 +186,8 @@ extension Planning {
         } else if let (pooler, problem) = self.poolerProblem {
             degrade(.poolerNotStarting, "\(pooler): \(problem)")
         } else if let obstacle = self.facts.certificateProblem {
+            degrade(obstacle.reason, obstacle.message)
+        } else if let obstacle = declared {
             degrade(obstacle.reason, obstacle.message)
         } else if self.status.transition == nil, let replica = self.idleReplicas.first {
             // Mostly for a moment, after a restart of either side: no event.

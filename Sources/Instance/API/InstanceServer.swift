@@ -113,6 +113,13 @@ struct InstanceServer: Sendable {
             try Self.checkOperator(context)
             return try Self.json(await supervisor.checkpoint(Self.read(request, context)))
         }
+        router.post(RouterPath(InstanceAPIPath.declare)) { request, context in
+            try Self.checkOperator(context)
+            let limit = InstanceAPIPath.maximumDeclarationSize
+            let body: DeclareRequest = try await Self.read(request, context, upTo: limit)
+            // Not structured: what has begun is not left half done because the client has gone away.
+            return try Self.json(await Task { try await supervisor.declare(body) }.value)
+        }
         router.post(RouterPath(InstanceAPIPath.demote)) { request, context in
             try Self.checkOperator(context)
             // Not structured: a client that goes away must not leave a demotion half done.
@@ -142,13 +149,14 @@ struct InstanceServer: Sendable {
 
     private static func read<Body: Decodable>(
         _ request: Request,
-        _ context: APIRequestContext
+        _ context: APIRequestContext,
+        upTo limit: Int = InstanceAPIPath.maximumBodySize
     ) async throws -> Body {
         let buffer: ByteBuffer
         do {
-            buffer = try await request.body.collect(upTo: InstanceAPIPath.maximumBodySize)
+            buffer = try await request.body.collect(upTo: limit)
         } catch {
-            throw InstanceAPIError(.tooLarge, "a body may have \(InstanceAPIPath.maximumBodySize) bytes")
+            throw InstanceAPIError(.tooLarge, "a body may have \(limit) bytes")
         }
         do {
             return try JSONDecoder().decode(Body.self, from: Data(buffer.readableBytesView))

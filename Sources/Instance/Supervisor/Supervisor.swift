@@ -137,6 +137,8 @@ package actor Supervisor {
     var slotsAreDue = true
     var checkpointIsDue = false
     var checkpointTask: Task<Void, Never>?
+    /// Roles and databases are being made as declared.
+    var isDeclaring = false
     var settledAt: BootTime?
     /// A demoted postmaster that has not ended yet.
     var leftover: Processes.ID?

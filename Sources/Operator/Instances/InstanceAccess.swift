@@ -57,4 +57,8 @@ package protocol InstanceAccess: Sendable {
         attempt: Int,
         deadline: Duration
     ) async throws -> CallOutcome
+
+    /// Has a primary make roles and databases as declared.
+    func declare(_ request: DeclareRequest, on target: InstanceTarget, deadline: Duration) async throws
+        -> DeclareResponse
 }

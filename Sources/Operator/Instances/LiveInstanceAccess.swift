@@ -89,6 +89,12 @@ struct LiveInstanceAccess: InstanceAccess {
         }
     }
 
+    func declare(_ request: DeclareRequest, on target: InstanceTarget, deadline: Duration) async throws
+        -> DeclareResponse
+    {
+        try await self.client(target).declare(self.endpoint(target), request, timeout: deadline)
+    }
+
     private func standstill(
         _ client: InstanceClient,
         _ endpoint: InstanceEndpoint,

@@ -25,21 +25,32 @@ extension ClusterObjects {
 
     /// What the application needs to connect; made once.
     func applicationSecret(password: String) -> JSONValue {
+        self.connectionSecret(
+            self.names.applicationSecret,
+            username: self.spec.owner,
+            password: password,
+            database: self.spec.database
+        )
+    }
+
+    /// What somebody needs to connect as a role.
+    func connectionSecret(_ name: String, username: String, password: String, database: String) -> JSONValue {
         let host = "\(self.names.primaryService).\(self.namespace).svc"
         let port = InstancePorts.postgres
-        let user = Self.percentEncoded(self.spec.owner)
-        let database = Self.percentEncoded(self.spec.database)
+        let user = Self.percentEncoded(username)
+        let secret = Self.percentEncoded(password)
+        let path = Self.percentEncoded(database)
         return self.secret(
-            self.names.applicationSecret,
+            name,
             labels: nil,
             values: [
-                "username": self.spec.owner,
+                "username": username,
                 "password": password,
                 "host": host,
                 "port": String(port),
-                "dbname": self.spec.database,
-                "uri": "postgresql://\(user):\(password)@\(host):\(port)/\(database)",
-                "jdbc-uri": "jdbc:postgresql://\(host):\(port)/\(database)?user=\(user)&password=\(password)",
+                "dbname": database,
+                "uri": "postgresql://\(user):\(secret)@\(host):\(port)/\(path)",
+                "jdbc-uri": "jdbc:postgresql://\(host):\(port)/\(path)?user=\(user)&password=\(secret)",
             ]
         )
     }

@@ -54,6 +54,8 @@ final class ClusterRuntime: Sendable {
     private let origin = ContinuousClock.now
     /// The talk with the poolers.
     let poolers = PoolerRuntime()
+    /// The talk about roles and databases.
+    let declarations = DeclarationRuntime()
     private let state = Lock(State())
 
     init(key: ObjectKey) {
@@ -67,6 +69,7 @@ final class ClusterRuntime: Sendable {
 
     func fill(_ facts: inout ClusterFacts) {
         facts.poolerTalks = self.poolers.talks(transition: facts.status.transition)
+        facts.declaration = self.declarations.facts
         let epoch = CallEpoch(facts.status)
         self.state.withLock { state in
             if state.epoch != epoch {
@@ -228,6 +231,7 @@ final class ClusterRuntime: Sendable {
     /// Ends everything that runs for this cluster.
     func stop() {
         self.poolers.stop()
+        self.declarations.stop()
         let tasks = self.state.withLock { state in
             state.isStopped = true
             defer {

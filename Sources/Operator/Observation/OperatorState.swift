@@ -30,6 +30,8 @@ final class OperatorState: Sendable {
         var moves: [ObjectKey: ClusterMove] = [:]
         /// What all moves come to: kept, because with many clusters counting anew for each would cost the most.
         var crowd = Crowd()
+        /// How many clusters have their roles and databases seen to.
+        var declaring = 0
     }
 
     /// What other clusters are at.
@@ -189,6 +191,21 @@ final class OperatorState: Sendable {
             return crowd
         }
     }
+
+    // MARK: Roles and databases
+
+    /// Whether one more cluster may have its roles and databases seen to; then ``endDeclaring()`` has to follow.
+    func beginDeclaring() -> Bool {
+        self.shared.withLock { shared in
+            guard shared.declaring < Self.maximumDeclaring else { return false }
+            shared.declaring += 1
+            return true
+        }
+    }
+
+    func endDeclaring() { self.shared.withLock { $0.declaring -= 1 } }
+
+    private static let maximumDeclaring = 20
 
     // MARK: Facts
 

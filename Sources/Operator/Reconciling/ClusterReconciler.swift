@@ -118,6 +118,7 @@ struct ClusterReconciler: Sendable {
             try await self.writer.writeStatus(plan.status, over: cluster, key: key)
         }
         self.note(plan, facts: facts, key: key)
+        if !hasWritten { self.declare(cluster, uid: uid, facts: facts, objects: objects, key: key) }
         if let wakeAt = plan.wakeAt {
             self.wake(key, .milliseconds(max(1, Int64((wakeAt.timeIntervalSince(now) * 1000).rounded(.up)))))
         }

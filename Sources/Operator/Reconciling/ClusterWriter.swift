@@ -156,9 +156,11 @@ struct ClusterWriter: Sendable {
         self.state.slices.store(slice, metadata: slice.metadata, of: key)
     }
 
-    func applySecret(_ document: JSONValue, of key: ObjectKey) async throws {
+    @discardableResult
+    func applySecret(_ document: JSONValue, of key: ObjectKey) async throws -> Secret {
         let secret = try await self.apply(Secret.self, document, of: key)
         self.state.secrets.store(SecretFacts(secret.metadata), metadata: secret.metadata, of: key)
+        return secret
     }
 
     func patchSecret(_ name: String, _ patch: JSONValue, of key: ObjectKey) async throws {
