@@ -172,6 +172,11 @@ struct SpecValidation {
     }
 
     private mutating func check(_ bootstrap: PostgresClusterSpec.Bootstrap) {
+        for (field, word) in [("encoding", bootstrap.initdb?.encoding), ("locale", bootstrap.initdb?.locale)] {
+            if let word, let problem = DeclaredNames.problem(withWord: word) {
+                self.add("spec.bootstrap.initdb.\(field)", problem)
+            }
+        }
         for (field, name) in [("database", bootstrap.database), ("owner", bootstrap.owner)] {
             guard let name else { continue }
             let field = "spec.bootstrap.\(field)"

@@ -231,11 +231,31 @@ extension PostgresClusterSpec {
         public var database: String?
         /// Name of the application's role, owner of the database.
         public var owner: String?
+        /// How the database system is made.
+        public var initdb: Initdb?
 
         /// Makes the section.
-        public init(database: String? = nil, owner: String? = nil) {
+        public init(database: String? = nil, owner: String? = nil, initdb: Initdb? = nil) {
             self.database = database
             self.owner = owner
+            self.initdb = initdb
+        }
+
+        /// Options of `initdb`.
+        public struct Initdb: Codable, Hashable, Sendable {
+            /// Encoding of the templates, and so of databases that name none.
+            public var encoding: String?
+            /// Their locale; the image has to have it.
+            public var locale: String?
+            /// Whether pages on disk have checksums.
+            public var dataChecksums: Bool?
+
+            /// Makes the section.
+            public init(encoding: String? = nil, locale: String? = nil, dataChecksums: Bool? = nil) {
+                self.encoding = encoding
+                self.locale = locale
+                self.dataChecksums = dataChecksums
+            }
         }
     }
 }

@@ -55,6 +55,12 @@ public struct ResolvedSpec: Hashable, Sendable {
     public var database: String
     /// Name of the application's role.
     public var owner: String
+    /// Encoding of databases that name none.
+    public var encoding: String
+    /// Locale of databases that name none.
+    public var locale: String
+    /// Whether pages on disk have checksums.
+    public var hasDataChecksums: Bool
     /// PgBouncer in front of the primary; nil for none.
     public var pooler: ResolvedPooler?
     /// Roles that Drover sees to.
@@ -97,6 +103,12 @@ public enum SpecDefaults {
     public static let database = "app"
     /// Name of the application's role.
     public static let owner = "app"
+    /// All of Unicode.
+    public static let encoding = "UTF8"
+    /// Ordered by code point, which no update of a library changes.
+    public static let locale = "C.UTF-8"
+    /// A page that a disk has spoilt is noticed.
+    public static let dataChecksums = true
 }
 
 extension PostgresClusterSpec {
@@ -132,6 +144,9 @@ extension PostgresClusterSpec {
             hold: hold.isEmpty ? nil : hold,
             database: self.bootstrap?.database ?? SpecDefaults.database,
             owner: self.bootstrap?.owner ?? SpecDefaults.owner,
+            encoding: self.bootstrap?.initdb?.encoding ?? SpecDefaults.encoding,
+            locale: self.bootstrap?.initdb?.locale ?? SpecDefaults.locale,
+            hasDataChecksums: self.bootstrap?.initdb?.dataChecksums ?? SpecDefaults.dataChecksums,
             pooler: self.pooler?.resolved,
             roles: self.roles ?? [],
             databases: self.databases ?? []

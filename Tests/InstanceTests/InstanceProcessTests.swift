@@ -39,6 +39,23 @@ struct InstanceProcessTests {
     }
 
     @Test
+    func theDatabaseSystemIsMadeAsTheSpecSays() async throws {
+        try await TestCluster.running { cluster in
+            try await cluster.bootstrap(["initdb": ["encoding": "LATIN1", "locale": "C", "dataChecksums": false]])
+            let made = try await cluster.query(
+                "db-1",
+                """
+                select current_setting('data_checksums') as checksums, pg_encoding_to_char(encoding) as encoding, datcollate
+                from pg_database where datname = 'app'
+                """
+            )
+            #expect(made.first?["checksums"] == "off")
+            #expect(made.first?["encoding"] == "LATIN1")
+            #expect(made.first?["datcollate"] == "C")
+        }
+    }
+
+    @Test
     func replicaClonesAndStreams() async throws {
         try await TestCluster.running { cluster in
             try await cluster.bootstrapTwo()

@@ -56,6 +56,9 @@ import Testing
         #expect(defaulted.spec.maintenance?.freshNodeWaitSeconds == SpecDefaults.freshNodeWaitSeconds)
         #expect(defaulted.spec.bootstrap?.database == SpecDefaults.database)
         #expect(defaulted.spec.bootstrap?.owner == SpecDefaults.owner)
+        #expect(defaulted.spec.bootstrap?.initdb?.encoding == SpecDefaults.encoding)
+        #expect(defaulted.spec.bootstrap?.initdb?.locale == SpecDefaults.locale)
+        #expect(defaulted.spec.bootstrap?.initdb?.dataChecksums == SpecDefaults.dataChecksums)
     }
 
     @Test(arguments: [

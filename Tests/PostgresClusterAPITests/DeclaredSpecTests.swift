@@ -115,6 +115,14 @@ import Testing
         #expect(problems.map(\.field) == ["spec.databases[0].\(field)"])
     }
 
+    @Test(arguments: ["encoding", "locale"])
+    func refusesOptionsOfInitdbThatAreNoWords(_ field: String) throws {
+        let document = cluster("spec.bootstrap.initdb.\(field)", "x --pwfile=/etc/passwd")
+        let problems = try document.decode(PostgresCluster.self).validate()
+        #expect(problems.map(\.field) == ["spec.bootstrap.initdb.\(field)"])
+        #expect(!self.resource.admit(document).problems.isEmpty)
+    }
+
     @Test func createroleIsForVersionsInWhichItIsLessThanSuperuser() throws {
         var document = cluster("spec.roles", [["name": "a", "createrole": true]])
         document[path: ["spec", "postgres", "version"]] = 16

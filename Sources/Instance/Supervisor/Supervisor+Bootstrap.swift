@@ -25,18 +25,24 @@ extension Supervisor {
         if self.postmaster != nil { try await self.stopPostmaster(signal: .immediate) }
         try await self.volume.remove(layout.incoming)
         try await self.volume.remove(layout.data)
+        var arguments = [
+            "-D", layout.incoming, "-U", DatabaseRoles.superuser,
+            "--encoding=\(spec?.encoding ?? SpecDefaults.encoding)", "--locale=\(spec?.locale ?? SpecDefaults.locale)",
+            "--auth-local=peer", "--auth-host=scram-sha-256", "--no-instructions",
+        ]
+        if spec?.hasDataChecksums ?? SpecDefaults.dataChecksums { arguments.append("--data-checksums") }
         let exit = try await self.runToEnd(
             Processes.Program(
                 path: self.configuration.programs(version: self.version) + "/initdb",
-                arguments: [
-                    "-D", layout.incoming, "-U", DatabaseRoles.superuser, "--encoding=UTF8", "--locale=C.UTF-8",
-                    "--data-checksums", "--auth-local=peer", "--auth-host=scram-sha-256", "--no-instructions",
-                ],
+                arguments: arguments,
                 environment: self.environment
             )
         )
         guard exit.isSuccess else {
-            throw PostmasterError(description: "initdb ended with \(exit); the pod's log says why")
+            throw PostmasterError(
+                description:
+                    "initdb ended with \(exit); the pod's log says why, and spec.bootstrap.initdb is what it was given"
+            )
         }
         try await self.volume.rename(layout.incoming, to: layout.data)
         try await self.readDataDirectory()

@@ -136,7 +136,8 @@ final class TestCluster: @unchecked Sendable {
         synchronous: [String]? = nil,
         transition: (to: String, phase: TransitionPhase)? = nil,
         degraded: ConditionReason? = nil,
-        parameters: [String: String] = [:]
+        parameters: [String: String] = [:],
+        bootstrap: JSONValue = [:]
     ) async {
         let all = Array(Set(members + joining)).sorted()
         var status: JSONValue = [
@@ -167,6 +168,7 @@ final class TestCluster: @unchecked Sendable {
             "postgres": ["version": 15, "parameters": .object(parameters.mapValues { .string($0) })],
             "failover": ["leaseDurationSeconds": .int(Int64(self.leaseSeconds))],
         ]
+        if bootstrap != [:] { spec["bootstrap"] = bootstrap }
         if let synchronous {
             spec["replication"] = ["synchronous": ["mode": "Quorum", "count": 1, "durability": "Required"]]
             status["synchronous"] = ["standbys": .array(synchronous.map { .string($0) }), "count": 1]
@@ -379,9 +381,15 @@ final class TestCluster: @unchecked Sendable {
     // MARK: Whole stories
 
     /// The first primary, bootstrapped and initialised.
-    func bootstrap() async throws {
+    func bootstrap(_ bootstrap: JSONValue = [:]) async throws {
         await self.makeLease()
-        await self.decide(term: 1, primary: "db-1", members: ["db-1"], initialized: false)
+        await self.decide(
+            term: 1,
+            primary: "db-1",
+            members: ["db-1"],
+            initialized: false,
+            bootstrap: bootstrap
+        )
         try self.start("db-1")
         try await self.wait("db-1", "primary") { $0.role == .primary && $0.state == .running }
         await self.decide(term: 1, primary: "db-1", members: ["db-1"])
