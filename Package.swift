@@ -238,9 +238,9 @@ let package = Package(
         executable(
             "drover-playground",
             [
-                "Playground", "Chaos", "Fleet", "KubernetesServer", "ProcessNode", "KubernetesClient", "PostgresClient",
-                "PostgresClusterAPI", "Workload", "EventLoop", "HTTPClient", "JSON", "JSONYAML", "SeededRandom",
-                "CLinux", .argumentParser, .logging,
+                "Playground", "Chaos", "Fleet", "KubernetesServer", "ProcessNode", "KubernetesClient",
+                "KubernetesController", "PostgresClient", "PostgresClusterAPI", "Workload", "EventLoop", "HTTPClient",
+                "JSON", "JSONYAML", "SeededRandom", "CLinux", .argumentParser, .logging,
                 .serviceLifecycle, .unixSignals,
             ]
         ),

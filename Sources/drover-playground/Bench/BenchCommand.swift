@@ -9,7 +9,7 @@ struct BenchCommand: AsyncParsableCommand {
         abstract: "Measure Drover against what PostgreSQL itself takes, and against others.",
         subcommands: [
             BenchSwitchoverCommand.self, BenchFailoverCommand.self, BenchPoolerCommand.self, BenchRollCommand.self,
-            BenchWarmCommand.self, BenchFleetCommand.self,
+            BenchWarmCommand.self, BenchFleetCommand.self, BenchInformerCommand.self, BenchWatchPodsCommand.self,
         ]
     )
 }
