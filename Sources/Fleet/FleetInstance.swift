@@ -100,6 +100,13 @@ struct FleetCluster: Sendable {
     /// The end of the log everywhere: there is no lag.
     var position: LSN { LSN(rawValue: self.end) }
 
+    /// How far a primary has written by now; nil for another one.
+    mutating func written(by name: String) -> LSN? {
+        guard self.instances[name]?.role == .primary else { return nil }
+        self.end += Self.growth
+        return self.position
+    }
+
     /// What an instance says; nil when there is none of that name.
     mutating func report(of name: String) -> InstanceStatus? {
         guard let instance = self.instances[name] else { return nil }

@@ -141,6 +141,13 @@ package final class FleetWorld: Sendable {
         return ByteBuffer(bytes: line)
     }
 
+    /// What is said in between: a primary's position where that is wanted.
+    func signOfLife(of place: FleetPlace, isBrief: Bool) -> ByteBuffer {
+        guard isBrief, let position = self.state.withLock({ $0.clusters[place.cluster]?.written(by: place.instance) })
+        else { return ByteBuffer(string: "\n") }
+        return ByteBuffer(string: "\(position.description)\n")
+    }
+
     private func tell(_ place: FleetPlace) {
         let channels = self.state.withLock { $0.streams[place].map { Array($0.values) } ?? [] }
         guard !channels.isEmpty, let line = self.line(of: place) else { return }

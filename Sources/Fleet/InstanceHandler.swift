@@ -37,7 +37,7 @@ final class InstanceHandler: ChannelInboundHandler {
             guard let head = self.head else { return }
             self.head = nil
             if head.uri.hasPrefix(InstanceAPIPath.statusStream) {
-                self.beginStream(context)
+                self.beginStream(context, isBrief: head.uri.hasSuffix("?\(InstanceAPIPath.briefPositions)"))
             } else {
                 self.answer(head, self.body, context.channel)
             }
@@ -54,7 +54,7 @@ final class InstanceHandler: ChannelInboundHandler {
 
     // MARK: Streams
 
-    private func beginStream(_ context: ChannelHandlerContext) {
+    private func beginStream(_ context: ChannelHandlerContext, isBrief: Bool) {
         guard let line = self.world.line(of: self.place) else {
             context.close(promise: nil)
             return
@@ -68,15 +68,17 @@ final class InstanceHandler: ChannelInboundHandler {
         let (world, place) = (self.world, self.place)
         // As often as an instance speaks: a sign of life, and every so many of them a status.
         let interval = TimeAmount.nanoseconds(Int64(InstanceAPIPath.streamKeepalive.components.seconds) * 1_000_000_000)
+        let whole = isBrief ? InstanceAPIPath.briefStreamInterval : InstanceAPIPath.streamInterval
         let statusEvery = max(
             1,
-            Int(InstanceAPIPath.streamInterval.components.seconds / InstanceAPIPath.streamKeepalive.components.seconds)
+            Int(whole.components.seconds / InstanceAPIPath.streamKeepalive.components.seconds)
         )
         let turns = Turns()
         self.timer = context.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
             turns.count += 1
             let line =
-                turns.count.isMultiple(of: statusEvery) ? world.line(of: place) : ByteBuffer(string: "\n")
+                turns.count.isMultiple(of: statusEvery)
+                ? world.line(of: place) : world.signOfLife(of: place, isBrief: isBrief)
             guard let line else { return }
             channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(line)), promise: nil)
         }

@@ -146,13 +146,16 @@ public struct InstanceClient: Sendable {
 
     /// Follows the status of an instance: `body` gets the present one first and then one per change.
     ///
+    /// A position in the log by itself may come in place of a status, when nothing else has changed.
+    ///
     /// The stream ends when the instance goes away, and fails with ``InstanceClientError`` when it has been silent for
     /// three times ``InstanceAPIPath/streamKeepalive``. What `body` throws is passed on.
     public func withStatusStream<Result>(
         of endpoint: InstanceEndpoint,
         _ body: (InstanceStatusStream) async throws -> Result
     ) async throws -> Result {
-        var request = try self.request(endpoint, .get, InstanceAPIPath.statusStream)
+        let path = "\(InstanceAPIPath.statusStream)?\(InstanceAPIPath.briefPositions)"
+        var request = try self.request(endpoint, .get, path)
         request.timeout = nil
         request.idleTimeout = InstanceAPIPath.streamKeepalive * 3
         request.connection = .dedicated

@@ -5,7 +5,12 @@ public enum InstanceAPIPath {
     /// `GET`: ``InstanceStatus``.
     public static let status = "/v1/status"
     /// `GET`: ``InstanceStatus`` as one line of JSON per change, and one each ``streamInterval``.
+    ///
+    /// With ``briefPositions`` as query, a primary of which nothing but its position in the log has changed says that
+    /// position alone, as the sign of life that is due anyhow, and all of it each ``briefStreamInterval``.
     public static let statusStream = "/v1/status/stream"
+    /// Asks for positions by themselves; an instance of an earlier version does not know it and says all as ever.
+    public static let briefPositions = "positions=brief"
     /// `POST` to the candidate: ``PrepareRequest``, ``PrepareResponse``.
     public static let prepare = "/v1/prepare"
     /// `POST` to the candidate: ``WarmRequest``, ``WarmResponse``.
@@ -27,6 +32,8 @@ public enum InstanceAPIPath {
     public static let maximumDeclarationSize = 512 * 1024
     /// A stream of statuses says all again after so long.
     public static let streamInterval: Duration = .seconds(5)
+    /// The same for a stream with brief positions.
+    public static let briefStreamInterval: Duration = .seconds(20)
     /// A stream of statuses sends at least an empty line so often: one that is silent for three times as long has ended.
     public static let streamKeepalive: Duration = .seconds(2)
 }

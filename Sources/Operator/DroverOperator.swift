@@ -206,6 +206,7 @@ public final class DroverOperator: ServiceLifecycle.Service {
             access: self.makeAccess(credentials),
             poolerAccess: self.makePoolerAccess(credentials),
             credentials: credentials,
+            hearings: FirstHearings(limit: 64),
             record: { cluster, event in
                 recorder.record(
                     cluster,

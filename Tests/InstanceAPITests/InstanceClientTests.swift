@@ -169,7 +169,7 @@ import Testing
         try await self.withClient(replies: replies) { client, endpoint, _ in
             let terms = try await client.withStatusStream(of: endpoint) { statuses in
                 var terms: [Int64] = []
-                for try await status in statuses {
+                for try await case .status(let status) in statuses {
                     terms.append(status.term)
                 }
                 return terms
@@ -184,13 +184,41 @@ import Testing
             InstanceAPIPath.statusStream: InstanceServer.Reply.stream([try self.line() + "\n"], open: true)
         ]
         try await self.withClient(replies: replies) { client, endpoint, _ in
-            let status = try await client.withStatusStream(of: endpoint) { statuses -> InstanceStatus? in
-                for try await status in statuses {
-                    return status
+            let report = try await client.withStatusStream(of: endpoint) { reports -> InstanceReport? in
+                for try await report in reports {
+                    return report
                 }
                 return nil
             }
-            #expect(status == Self.status)
+            #expect(report == .status(Self.status))
+        }
+    }
+
+    @Test func takesAPositionByItself() async throws {
+        let line = try self.line() + "\n"
+        let pieces = ["0/1\n" + line + "\n0/2000", "060\n\n"]
+        let replies = [InstanceAPIPath.statusStream: InstanceServer.Reply.stream(pieces, open: false)]
+        try await self.withClient(replies: replies) { client, endpoint, _ in
+            let reports = try await client.withStatusStream(of: endpoint) { reports in
+                var all: [InstanceReport] = []
+                for try await report in reports { all.append(report) }
+                return all
+            }
+            // What came before a status that says all is of no interest, if it came with it.
+            #expect(reports.suffix(2) == [.status(Self.status), .position(LSN(rawValue: 0x200_0060))])
+        }
+    }
+
+    @Test(arguments: ["no status\n", "0/\n", "[]\n"])
+    func refusesALineThatIsNeitherStatusNorPosition(_ line: String) async throws {
+        let replies = [InstanceAPIPath.statusStream: InstanceServer.Reply.stream([line], open: true)]
+        try await self.withClient(replies: replies) { client, endpoint, _ in
+            let error = await #expect(throws: InstanceClientError.self) {
+                try await client.withStatusStream(of: endpoint) { reports in
+                    for try await _ in reports {}
+                }
+            }
+            #expect(error?.code == .malformed)
         }
     }
 

@@ -128,7 +128,10 @@ private final class RoteHandler: ChannelInboundHandler {
         case .end:
             guard let request = self.request else { return }
             self.server.requests.withLock { $0.append(request) }
-            self.reply(context: context, self.server.replies[request.path] ?? .answer(404, "no such path"))
+            self.reply(
+                context: context,
+                self.server.replies[String(request.path.prefix { $0 != "?" })] ?? .answer(404, "no such path")
+            )
         }
     }
 

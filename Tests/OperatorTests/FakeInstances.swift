@@ -121,7 +121,7 @@ final class FakeInstances: InstanceAccess, Sendable {
 
     // MARK: InstanceAccess
 
-    func watch(_ target: InstanceTarget, _ body: @Sendable (InstanceStatus) async -> Void) async throws {
+    func watch(_ target: InstanceTarget, _ body: @Sendable (InstanceReport) async -> Void) async throws {
         let key = ObjectKey(namespace: target.cluster.namespace, name: target.instance)
         let (stream, continuation) = AsyncStream<InstanceStatus>.makeStream(bufferingPolicy: .bufferingNewest(1))
         let id: Int? = self.state.withLock { state in
@@ -134,7 +134,7 @@ final class FakeInstances: InstanceAccess, Sendable {
         defer { self.state.withLock { $0.instances[key]?.streams[id] = nil } }
         if let status = self.status(key) { continuation.yield(status) }
         for await status in stream {
-            await body(status)
+            await body(.status(status))
         }
     }
 

@@ -150,7 +150,9 @@ struct Planning {
     ///
     /// A new leader would otherwise listen to all instances of all clusters, for a moment.
     private mutating func waitForFirstHearing() -> Bool {
-        guard let end = self.facts.firstHearingEnds, end > self.now else { return false }
+        guard let end = self.facts.firstHearingEnds, end > self.now, let pod = self.facts.primaryPod,
+            pod.address != nil, !pod.isFinished
+        else { return false }
         self.plan.wake(at: end)
         return true
     }

@@ -63,8 +63,9 @@ struct InstanceServer: Sendable {
         router.get(RouterPath(InstanceAPIPath.status)) { _, _ in
             try Self.json(await supervisor.status())
         }
-        router.get(RouterPath(InstanceAPIPath.statusStream)) { _, _ in
-            Self.stream(await supervisor.statuses(), supervisor)
+        router.get(RouterPath(InstanceAPIPath.statusStream)) { request, _ in
+            let isBrief = request.uri.query == InstanceAPIPath.briefPositions
+            return Self.stream(await supervisor.statuses(), supervisor, isBrief: isBrief)
         }
         router.get(RouterPath(Self.historyPath)) { request, _ in
             guard let term = request.uri.queryParameters.get("term", as: Int.self) else {
@@ -180,13 +181,18 @@ struct InstanceServer: Sendable {
     }
 
     /// One line for each change, one when nothing has changed for a while, and signs of life in between.
-    private static func stream(_ statuses: AsyncStream<InstanceStatus>, _ supervisor: Supervisor) -> Response {
-        Response(
+    private static func stream(
+        _ statuses: AsyncStream<InstanceStatus>,
+        _ supervisor: Supervisor,
+        isBrief: Bool
+    ) -> Response {
+        let interval = isBrief ? InstanceAPIPath.briefStreamInterval : InstanceAPIPath.streamInterval
+        return Response(
             status: .ok,
             headers: [.contentType: "application/x-ndjson"],
             body: ResponseBody { writer in
                 var writer = writer
-                let lines = StatusLines()
+                let lines = StatusLines(isBrief: isBrief)
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask {
                         for await status in statuses { lines.send(status) }
@@ -194,8 +200,8 @@ struct InstanceServer: Sendable {
                     }
                     group.addTask {
                         while !Task.isCancelled {
-                            try await Task.sleep(for: InstanceAPIPath.streamInterval - .milliseconds(500))
-                            lines.send(await supervisor.status())
+                            try await Task.sleep(for: interval - .milliseconds(500))
+                            lines.send(await supervisor.status(), isComplete: true)
                         }
                     }
                     group.addTask {
@@ -205,7 +211,12 @@ struct InstanceServer: Sendable {
                         }
                     }
                     for await _ in lines.due {
-                        var line = try lines.next().map { try self.encode($0) } ?? Data()
+                        var line =
+                            switch lines.next() {
+                            case .status(let status): try self.encode(status)
+                            case .position(let position): Data(position.description.utf8)
+                            case .empty: Data()
+                            }
                         line.append(0x0A)
                         try await writer.write(ByteBuffer(bytes: line))
                     }

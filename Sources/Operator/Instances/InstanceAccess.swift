@@ -39,8 +39,8 @@ package struct CallOutcome: Sendable, Hashable {
 
 /// The instances as the operator sees them: over HTTPS and libpq in truth, by hand in tests.
 package protocol InstanceAccess: Sendable {
-    /// Gives each status that the instance reports to `body`, until the connection ends or the task is cancelled.
-    func watch(_ target: InstanceTarget, _ body: @Sendable (InstanceStatus) async -> Void) async throws
+    /// Gives whatever the instance reports to `body`, until the connection ends or the task is cancelled.
+    func watch(_ target: InstanceTarget, _ body: @Sendable (InstanceReport) async -> Void) async throws
 
     /// Asks an instance for something and waits for the answer.
     ///

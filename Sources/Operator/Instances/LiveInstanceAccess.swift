@@ -16,11 +16,11 @@ struct LiveInstanceAccess: InstanceAccess {
     /// Made while the candidate is prepared, so that nobody waits for TLS when it counts.
     let warm = WarmConnections()
 
-    func watch(_ target: InstanceTarget, _ body: @Sendable (InstanceStatus) async -> Void) async throws {
+    func watch(_ target: InstanceTarget, _ body: @Sendable (InstanceReport) async -> Void) async throws {
         let client = try self.client(target)
         try await client.withStatusStream(of: self.endpoint(target)) { statuses in
-            for try await status in statuses {
-                await body(status)
+            for try await report in statuses {
+                await body(report)
             }
         }
     }

@@ -32,10 +32,21 @@ final class ClusterRuntime: Sendable {
         var lastKnown: (term: Int64, lsn: LSN)?
         /// Whether an instance has said something, or a stream has failed, since this process knows the cluster.
         var hasHeard = false
+        /// Whether a first connection waits for its turn.
+        var isQueued = false
+        /// When the first connection was begun.
+        var hearingBegan: ContinuousClock.Instant?
+
+        /// Until when the primary's first word is waited for; nil when it is not.
+        func hearingEnds(origin: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+            guard !self.hasHeard else { return nil }
+            let end = (self.hearingBegan ?? (self.isQueued ? .now : origin)) + ClusterRuntime.firstHearing
+            return end > .now ? end : nil
+        }
     }
 
     /// For how long a new leader waits for the primary's own word before it listens to everybody.
-    private static let firstHearing = Duration.seconds(5)
+    fileprivate static let firstHearing = Duration.seconds(5)
 
     /// Calls belong to one transition in one term; what another one has asked is of no use.
     struct CallEpoch: Hashable, Sendable {
@@ -83,9 +94,10 @@ final class ClusterRuntime: Sendable {
                 }
             }
             facts.reports = state.reports
-            let left = Self.firstHearing - self.now
-            if !state.hasHeard, left > .zero { facts.firstHearingEnds = Date() + left.inSeconds }
-            if facts.isPrimaryServing {
+            let hearingEnds = state.hearingEnds(origin: self.origin)
+            facts.firstHearingEnds = hearingEnds.map { Date() + ContinuousClock.now.duration(to: $0).inSeconds }
+            // One that had no time to answer yet is not missing.
+            if facts.isPrimaryServing || (hearingEnds != nil && (state.isQueued || state.hearingBegan != nil)) {
                 state.missingSince = nil
             } else if state.missingSince == nil {
                 state.missingSince = .now
@@ -126,6 +138,21 @@ final class ClusterRuntime: Sendable {
             }
             guard let before, !state.wantsNumbers else { return before != facts }
             return before.withoutPositions != facts.withoutPositions
+        }
+    }
+
+    /// Takes in how far a primary has written, of which nothing else has changed.
+    ///
+    /// Answers whether the cluster has to be looked at.
+    func report(_ position: LSN, of instance: String, podUID: String) -> Bool {
+        self.state.withLock { state in
+            guard let known = state.reports[instance], known.podUID == podUID, known.role == .primary else {
+                return false
+            }
+            state.reports[instance]?.currentLSN = position
+            let last = state.lastKnown.flatMap { $0.term == known.term ? $0.lsn : nil }
+            state.lastKnown = (known.term, max(position, last ?? position))
+            return state.wantsNumbers
         }
     }
 
@@ -170,6 +197,23 @@ final class ClusterRuntime: Sendable {
             for (instance, target) in wanted where state.streams[instance] == nil {
                 state.streams[instance] = Stream(target: target, task: open(target))
             }
+        }
+    }
+
+    /// Whether nobody has been heard yet, so that the first connection has to wait for its turn.
+    func queueFirstHearing() -> Bool {
+        self.state.withLock { state in
+            guard !state.hasHeard, !state.isQueued, state.hearingBegan == nil else { return false }
+            state.isQueued = true
+            return true
+        }
+    }
+
+    /// The first connection is begun.
+    func beginFirstHearing() {
+        self.state.withLock { state in
+            state.isQueued = false
+            state.hearingBegan = .now
         }
     }
 

@@ -182,10 +182,21 @@ extension ClusterReconciler {
 
     private func follow(_ target: InstanceTarget, runtime: ClusterRuntime) async {
         var delay = Duration.milliseconds(100)
+        var place = await self.placeForFirstHearing(runtime)
+        defer { place?.leave() }
         while !Task.isCancelled {
             let began = ContinuousClock.now
+            let first = place
             do {
-                try await self.access.watch(target) { status in
+                try await self.access.watch(target) { report in
+                    first?.leave()
+                    guard case .status(let status) = report else {
+                        if case .position(let position) = report {
+                            let isNews = runtime.report(position, of: target.instance, podUID: target.podUID)
+                            if isNews { self.wake(target.cluster, nil) }
+                        }
+                        return
+                    }
                     // An address may be somebody else's by now.
                     guard status.podUID == target.podUID, status.instance == target.instance else { return }
                     if runtime.report(InstanceFacts(status), of: target.instance) { self.wake(target.cluster, nil) }
@@ -199,12 +210,28 @@ extension ClusterReconciler {
                         ) { $1 }
                 )
             }
+            first?.leave()
+            place = nil
             if Task.isCancelled { return }
             runtime.forgetReport(of: target.instance, podUID: target.podUID)
             self.wake(target.cluster, nil)
             delay = began.duration(to: .now) > .seconds(5) ? .milliseconds(100) : min(delay * 2, .seconds(2))
             try? await Task.sleep(for: delay)
         }
+    }
+
+    /// Waits for a place among the first connections, if this is one; it is lost after a second, so that an instance
+    /// that does not answer holds up nobody for long.
+    private func placeForFirstHearing(_ runtime: ClusterRuntime) async -> FirstHearings.Place? {
+        guard runtime.queueFirstHearing() else { return nil }
+        let place = await self.hearings.enter()
+        runtime.beginFirstHearing()
+        // Not structured: it outlives whoever connects.
+        Task {
+            try? await Task.sleep(for: .seconds(1))
+            place.leave()
+        }
+        return place
     }
 
     /// Asks an instance for something; the answer is looked at in the next round, which it triggers.

@@ -14,6 +14,7 @@ struct ClusterReconciler: Sendable {
     let access: any InstanceAccess
     let poolerAccess: any PoolerAccess
     let credentials: CredentialStore
+    let hearings: FirstHearings
     /// Tells people: cluster, whether it is a warning, reason, message.
     let record: @Sendable (PostgresCluster, PlannedEvent) -> Void
     /// Has a cluster looked at, at once or after a while.
