@@ -135,7 +135,8 @@ extension Planning {
 
     mutating func areTooManyMoving() -> Bool {
         guard self.facts.otherTransitions >= self.configuration.maximumTransitions else { return false }
-        self.block(.tooManyMoves, "\(self.facts.otherTransitions) other clusters move")
+        // Without the number that changes all the time: hundreds that wait would each write it down every second.
+        self.block(.tooManyMoves, "\(self.configuration.maximumTransitions) others move, as many as may at once")
         self.plan.wake(at: self.now.addingTimeInterval(1))
         return true
     }

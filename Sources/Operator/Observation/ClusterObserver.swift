@@ -114,8 +114,8 @@ struct ClusterObserver: Sendable {
                 added: changed,
                 updated: { changed($1) },
                 deleted: { node in
-                    guard let name = node.metadata.name, self.state.setNode(name, nil) else { return }
-                    self.lookAtEverything()
+                    guard let name = node.metadata.name else { return }
+                    if case .node = self.state.setNode(name, nil) { self.lookAtEverything(first: name) }
                 }
             )
         )
@@ -124,16 +124,25 @@ struct ClusterObserver: Sendable {
     /// A node concerns the clusters that live on it, and those that wait for a better one.
     private func take(_ node: Node) {
         guard let facts = NodeFacts(node) else { return }
-        guard self.state.setNode(facts.name, facts) else { return }
-        self.nodeQueue.add(facts.name)
-        self.lookAtEverything()
+        switch self.state.setNode(facts.name, facts) {
+        case .nothing: break
+        case .reply: self.nodeQueue.add(facts.name)
+        case .node:
+            self.nodeQueue.add(facts.name)
+            self.lookAtEverything(first: facts.name)
+        }
     }
 
-    /// Nodes change rarely where it matters: heartbeats change nothing that is kept.
-    private func lookAtEverything() {
-        for (key, _) in self.state.clusters.all() {
-            self.queue.add(key)
+    /// Nodes change rarely where it matters: heartbeats change nothing that is kept, and our own answers concern nobody.
+    ///
+    /// The clusters whose primaries are on that node do not wait behind thousands of others.
+    private func lookAtEverything(first node: String? = nil) {
+        let moves = self.state.moves()
+        let keys = self.state.clusters.all().map(\.cluster)
+        if let node {
+            for key in keys where moves[key]?.primaryNode == node { self.queue.add(key) }
         }
+        for key in keys { self.queue.add(key) }
     }
 
     /// Goes by each ranking that comes, until the task is cancelled.

@@ -86,15 +86,24 @@ final class OperatorState: Sendable {
 
     // MARK: Nodes
 
+    /// What has changed about a node.
+    enum NodeChange {
+        case nothing
+        /// Our own answer, on which no cluster depends.
+        case reply
+        case node
+    }
+
     /// Takes in a node, or its end.
-    ///
-    /// Answers whether anything that counts has changed.
-    func setNode(_ name: String, _ node: NodeFacts?) -> Bool {
+    @discardableResult
+    func setNode(_ name: String, _ node: NodeFacts?) -> NodeChange {
         self.shared.withLock { shared in
-            guard shared.nodes[name] != node else { return false }
+            let before = shared.nodes[name]
+            guard before != node else { return .nothing }
             shared.nodes[name] = node
+            guard before?.withoutReply != node?.withoutReply else { return .reply }
             shared.assessments = nil
-            return true
+            return .node
         }
     }
 
@@ -249,5 +258,15 @@ final class OperatorState: Sendable {
         facts.primariesPerNode = crowd.primariesPerNode
         self.runtime(of: key).fill(&facts)
         return facts
+    }
+}
+
+extension NodeFacts {
+    /// The same without what we have written on it.
+    fileprivate var withoutReply: NodeFacts {
+        var copy = self
+        copy.annotations[Annotations.evictionReady] = nil
+        copy.annotations[Annotations.evictionStatus] = nil
+        return copy
     }
 }
