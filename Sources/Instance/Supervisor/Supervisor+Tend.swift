@@ -68,10 +68,12 @@ extension Supervisor {
             self.followedAt = nil
             return
         }
-        let since = max(self.followedAt ?? BootTime(nanoseconds: 0), self.lastStreamedAt ?? BootTime(nanoseconds: 0))
-        if self.followedAt == nil { self.followedAt = .now }
+        // From the first look that finds no stream: what was before, one that was itself stopped for a while cannot tell.
+        let noticed = self.followedAt ?? .now
+        self.followedAt = noticed
+        let since = max(noticed, self.lastStreamedAt ?? noticed)
         // Long enough for a reconnect; then histories are compared again, now that all local WAL is replayed.
-        if since != BootTime(nanoseconds: 0), since.duration(to: .now) > .seconds(6) {
+        if since.duration(to: .now) > .seconds(6) {
             self.logger.warning("This replica gets no WAL, comparing histories again")
             self.upstream = nil
             // What streams without having been compared could not be told from another history later on.

@@ -224,9 +224,9 @@ extension InstanceModel {
             self.followedAt = nil
             return
         }
-        let since = [self.followedAt, self.lastStreamedAt].compactMap { $0 }.max()
-        if self.followedAt == nil { self.followedAt = self.now }
-        guard let since, since.duration(to: self.now) > .seconds(6) else { return }
+        let noticed = self.followedAt ?? self.now
+        self.followedAt = noticed
+        guard max(noticed, self.lastStreamedAt ?? noticed).duration(to: self.now) > .seconds(6) else { return }
         self.note("gets no WAL, compares again")
         self.upstream = nil
         // What streams without having been compared could not be told from another history later on.

@@ -98,7 +98,7 @@ final class TestCluster: @unchecked Sendable {
         if hasFailed || ProcessInfo.processInfo.environment["DROVER_SHOW"] != nil {
             for name in self.incarnations.keys.sorted() {
                 let log = (try? String(contentsOfFile: "\(self.directory)/\(name).log", encoding: .utf8)) ?? ""
-                print("--- \(name)\n\(log.suffix(20000))")
+                print("--- \(name)\n\(log.suffix(60_000))")
             }
         }
 
