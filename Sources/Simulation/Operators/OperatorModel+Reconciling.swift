@@ -89,8 +89,13 @@ extension OperatorModel {
     /// Decides nothing while the API server has forgotten a change of primary and nobody is heard who knows of it.
     private func withoutForgotten(_ plan: ClusterPlan, _ facts: ClusterFacts) -> ClusterPlan {
         guard self.world.isForgotten(term: Int(facts.status.term)) else { return plan }
-        let heard = facts.instances.compactMap { facts.report(of: $0)?.term }.reduce(facts.status.term, max)
-        guard self.world.isForgotten(term: Int(heard)) else { return plan }
+        let heard = facts.instances.map { instance -> Int64 in
+            guard let report = facts.report(of: instance) else { return 0 }
+            // A primary says the term that it holds, whatever else it knows.
+            let process = self.world.processes.first { $0.isAlive && $0.podUID == report.podUID }
+            return report.role == .primary ? max(report.term, Int64(process?.disk.highestTerm ?? 0)) : report.term
+        }
+        guard self.world.isForgotten(term: Int(heard.max() ?? 0)) else { return plan }
         var plan = plan
         plan.decision = nil
         plan.leaseTakeover = nil

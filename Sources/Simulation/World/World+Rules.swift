@@ -100,8 +100,10 @@ extension World {
         if isUnderWay { change.superseded = Int(old.term) }
         // Whoever was chosen for the old term and never accepted a write in it leaves everything as it was before.
         let wasNeverPrimary = Int64(self.history.newestTerm) < old.term
+        // A person who names the primary of a status that has fallen behind does not know what others still get.
+        let isNamed = new.primary.map { self.api.cluster.failoverTo == "\($0)@\(old.term)" } ?? false
         change.isUnplanned =
-            new.transition?.kind == .failover
+            new.transition?.kind == .failover || isNamed
             || ((isUnderWay || wasNeverPrimary) && self.changes[old.term]?.isUnplanned == true)
         if change.isUnplanned {
             change.lastKnown =
