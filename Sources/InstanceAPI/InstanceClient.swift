@@ -104,6 +104,16 @@ public struct InstanceClient: Sendable {
         try await self.call(endpoint, .post, InstanceAPIPath.declare, body: request, timeout: timeout)
     }
 
+    /// Has PostgreSQL started again in place where settings wait for that.
+    /// - Throws: ``InstanceClientError``.
+    public func restart(
+        _ endpoint: InstanceEndpoint,
+        _ request: RestartRequest,
+        timeout: Duration
+    ) async throws(InstanceClientError) -> RestartResponse {
+        try await self.call(endpoint, .post, InstanceAPIPath.restart, body: request, timeout: timeout)
+    }
+
     /// Asks another instance for a promise; for the primary.
     /// - Throws: ``InstanceClientError``.
     public func promise(

@@ -25,6 +25,8 @@ public enum InstanceAPIPath {
     public static let promote = "/v1/promote"
     /// `POST` to the primary: ``DeclareRequest``, ``DeclareResponse``.
     public static let declare = "/v1/declare"
+    /// `POST` ``RestartRequest``.
+    public static let restart = "/v1/restart"
 
     /// No body, and no line of the stream, is longer; bytes.
     public static let maximumBodySize = 64 * 1024

@@ -60,6 +60,8 @@ public struct InstanceStatus: Codable, Hashable, Sendable {
     public var logicalSenders: Int?
     /// The certificates that it uses; nil before it has loaded any, and from versions that do not say.
     public var certificates: LoadedCertificates?
+    /// How far the settings are as declared; nil in the words of a version that does not tell.
+    public var settings: Settings?
 
     /// Makes a status; what does not apply stays nil.
     public init(
@@ -91,7 +93,8 @@ public struct InstanceStatus: Codable, Hashable, Sendable {
         archive: Archive? = nil,
         preparedTransactions: Int? = nil,
         logicalSenders: Int? = nil,
-        certificates: LoadedCertificates? = nil
+        certificates: LoadedCertificates? = nil,
+        settings: Settings? = nil
     ) {
         self.instance = instance
         self.podUID = podUID
@@ -122,6 +125,7 @@ public struct InstanceStatus: Codable, Hashable, Sendable {
         self.preparedTransactions = preparedTransactions
         self.logicalSenders = logicalSenders
         self.certificates = certificates
+        self.settings = settings
     }
 }
 

@@ -25,6 +25,7 @@ package actor Processes {
         package var parentDeathSignal: Int32 = 9
         package var standardInput: Int32 = -1
         package var standardOutput: Int32 = -1
+        package var standardError: Int32 = -1
         /// Becomes descriptor 3.
         package var passed: Int32 = -1
 
@@ -184,7 +185,7 @@ package actor Processes {
                         environment: environment,
                         standard_input: program.standardInput,
                         standard_output: program.standardOutput,
-                        standard_error: -1,
+                        standard_error: program.standardError,
                         passed: program.passed,
                         parent_death_signal: program.parentDeathSignal
                     )

@@ -44,6 +44,8 @@ public enum Annotations {
     ///
     /// One that begins with `now` gives applications no time to read the new authority before it signs.
     public static let rotateAuthority = "drover.dev/rotate-authority"
+    /// Lets restarts and new pods be outside of the maintenance windows: the generation of the spec for which that is so.
+    public static let rolloutNow = "drover.dev/rollout-now"
 
     // On a primary Lease, by the instance that gives it back or wants to
 

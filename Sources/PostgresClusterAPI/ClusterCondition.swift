@@ -95,6 +95,10 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let failover = ConditionReason(rawValue: "Failover")
     /// The spec breaks a rule; the message says which.
     public static let invalidSpec = ConditionReason(rawValue: "InvalidSpec")
+    /// PostgreSQL does not accept a setting; the message has the field, the value and PostgreSQL's own words.
+    public static let invalidParameter = ConditionReason(rawValue: "InvalidParameter")
+    /// PostgreSQL does not accept a line for `pg_hba.conf`; the message has the field and PostgreSQL's own words.
+    public static let invalidHBA = ConditionReason(rawValue: "InvalidHBA")
     /// The status was written by another version and cannot be read.
     public static let unreadableStatus = ConditionReason(rawValue: "UnreadableStatus")
     /// An object of the name we need belongs to somebody else.
@@ -176,7 +180,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     /// Every reason this version gives.
     public static let all: [ConditionReason] = [
         .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
-        .switchover, .failover, .invalidSpec, .unreadableStatus, .nameTaken, .instanceFailing, .podNotStarting,
+        .switchover, .failover, .invalidSpec, .invalidParameter, .invalidHBA, .unreadableStatus, .nameTaken,
+        .instanceFailing, .podNotStarting,
         .poolerNotStarting, .rollingOut, .rolloutWaits, .diskFull, .unschedulable,
         .apiRefused, .namespaceTerminating, .nothingToMove, .moving, .held, .singleInstance, .noCandidate, .replicaLagging,
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .justAnnounced, .freshNodesFull, .primaryUnreachable,

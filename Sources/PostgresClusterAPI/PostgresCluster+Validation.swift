@@ -55,6 +55,7 @@ struct SpecValidation {
             SchemaLimits.freshNodeWaitSeconds
         )
         self.text("spec.maintenance.hold", spec.maintenance?.hold, maximum: SchemaLimits.hold)
+        self.check(spec.maintenance?.windows ?? [])
         self.check(spec.bootstrap ?? .init())
         if let pooler = spec.pooler { self.check(pooler) }
         self.check(roles: spec.roles ?? [], of: spec)
@@ -134,6 +135,19 @@ struct SpecValidation {
             if line.unicodeScalars.count <= SchemaLimits.hbaLine, let problem = HostBasedRule.problem(with: line) {
                 self.add(field, problem)
             }
+        }
+    }
+
+    private mutating func check(_ windows: [MaintenanceWindow]) {
+        if windows.count > SchemaLimits.maintenanceWindows {
+            self.add("spec.maintenance.windows", "may have \(SchemaLimits.maintenanceWindows) at most")
+        }
+        for (index, window) in windows.enumerated() {
+            let field = "spec.maintenance.windows[\(index)]"
+            if window.startMinute == nil { self.add(field + ".start", "must be a time of the day in UTC, as 02:30") }
+            if let days = window.days, Set(days).count != days.count { self.add(field + ".days", "has a day twice") }
+            if window.durationMinutes == nil { self.add(field + ".durationMinutes", "is missing") }
+            self.range(field + ".durationMinutes", window.durationMinutes, SchemaLimits.windowMinutes)
         }
     }
 

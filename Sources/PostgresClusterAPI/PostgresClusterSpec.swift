@@ -212,16 +212,20 @@ extension PostgresClusterSpec {
         public var freshNodeWaitSeconds: Int?
         /// Why planned moves wait now; nil or empty for no hold.
         public var hold: String?
+        /// When restarts and new pods may be; nil or empty for always.
+        public var windows: [MaintenanceWindow]?
 
         /// Makes the section.
         public init(
             singleInstance: SingleInstanceMaintenance? = nil,
             freshNodeWaitSeconds: Int? = nil,
-            hold: String? = nil
+            hold: String? = nil,
+            windows: [MaintenanceWindow]? = nil
         ) {
             self.singleInstance = singleInstance
             self.freshNodeWaitSeconds = freshNodeWaitSeconds
             self.hold = hold
+            self.windows = windows
         }
     }
 

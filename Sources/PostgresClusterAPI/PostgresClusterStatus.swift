@@ -130,6 +130,8 @@ extension PostgresClusterStatus {
         public var lagBytes: Int64?
         /// Whether the pod is ready.
         public var ready: Bool
+        /// The newest generation of the spec of which all PostgreSQL settings are in force.
+        public var settingsGeneration: Int64?
 
         /// Makes a summary.
         public init(
@@ -142,7 +144,8 @@ extension PostgresClusterStatus {
             timeline: Int64? = nil,
             syncState: String? = nil,
             lagBytes: Int64? = nil,
-            ready: Bool = false
+            ready: Bool = false,
+            settingsGeneration: Int64? = nil
         ) {
             self.name = name
             self.podUID = podUID
@@ -154,6 +157,7 @@ extension PostgresClusterStatus {
             self.syncState = syncState
             self.lagBytes = lagBytes
             self.ready = ready
+            self.settingsGeneration = settingsGeneration
         }
     }
 

@@ -51,6 +51,8 @@ public struct ResolvedSpec: Hashable, Sendable {
     public var singleInstance: SingleInstanceMaintenance
     /// Why planned moves wait; nil for no hold.
     public var hold: String?
+    /// When restarts and new pods may be; empty for always.
+    public var maintenanceWindows: [MaintenanceWindow]
     /// Name of the application's database.
     public var database: String
     /// Name of the application's role.
@@ -142,6 +144,7 @@ extension PostgresClusterSpec {
             freshNodeWait: .seconds(self.maintenance?.freshNodeWaitSeconds ?? SpecDefaults.freshNodeWaitSeconds),
             singleInstance: self.maintenance?.singleInstance ?? SpecDefaults.singleInstance,
             hold: hold.isEmpty ? nil : hold,
+            maintenanceWindows: self.maintenance?.windows ?? [],
             database: self.bootstrap?.database ?? SpecDefaults.database,
             owner: self.bootstrap?.owner ?? SpecDefaults.owner,
             encoding: self.bootstrap?.initdb?.encoding ?? SpecDefaults.encoding,

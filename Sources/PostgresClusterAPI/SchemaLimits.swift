@@ -54,6 +54,10 @@ public enum SchemaLimits {
     public static let leaseDurationSeconds = 6...300
     /// `freshNodeWaitSeconds`.
     public static let freshNodeWaitSeconds = 0...86400
+    /// Number of maintenance windows.
+    public static let maintenanceWindows = 14
+    /// `durationMinutes` of a maintenance window.
+    public static let windowMinutes = 15...1440
     /// Poolers of a cluster.
     public static let poolers = 1...16
     /// Number of a pooler's parameters.

@@ -230,6 +230,8 @@ public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let requested = TransitionReason(rawValue: "Requested")
     /// The primary's pod was made from another image, or an older spec.
     public static let podOutdated = TransitionReason(rawValue: "PodOutdated")
+    /// Settings of the primary wait for a restart of PostgreSQL.
+    public static let restartPending = TransitionReason(rawValue: "RestartPending")
     /// The primary is lost, for another reason than these.
     public static let primaryLost = TransitionReason(rawValue: "PrimaryLost")
     /// The candidate did not become primary in time, or is gone.
@@ -244,6 +246,6 @@ public struct TransitionReason: RawRepresentable, Codable, Hashable, Sendable {
         .nodeCordoned, .nodeTainted, .nodeLabelled, .nodeCondition, .nodeAnnotated, .nodeNotReady, .plannedEviction,
         .podTerminating, .postmasterDied, .instanceDied, .podDeleted, .nodeSilent, .nodeRemoved, .diskFull,
         .dataCorrupt,
-        .requested, .podOutdated, .primaryLost, .candidateLost, .demoteTimedOut, .withdrawn,
+        .requested, .podOutdated, .restartPending, .primaryLost, .candidateLost, .demoteTimedOut, .withdrawn,
     ]
 }

@@ -371,6 +371,7 @@ struct World {
             report.isStreaming = self.roles.values.contains(.primary) && self.roles[name] == .replica
             report.lastAskAgo = .seconds(self.clock - self.lastAskAt)
             return .answered(.heard(report), until: testNow.addingTimeInterval(self.clock + 2))
+        case .restart: return nil
         case .withhold(_, let term):
             self.withheld[name] = term
             let left = max(0, (self.promisedUntil[name] ?? 0) - self.clock)

@@ -177,6 +177,8 @@ final class FakeInstances: InstanceAccess, Sendable {
                 end: status.replayedLSN ?? LSN(rawValue: 0)
             )
             return CallOutcome(.answered(.standingStill(still), until: Date().addingTimeInterval(10)))
+        case .restart:
+            return CallOutcome(.answered(.restarting, until: Date().addingTimeInterval(1)))
         case .inspect:
             let found = self.state.withLock { $0.inspection }
             return CallOutcome(.answered(.inspected(found), until: Date().addingTimeInterval(0.1)))

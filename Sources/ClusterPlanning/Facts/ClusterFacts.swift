@@ -63,6 +63,8 @@ public struct ClusterFacts: Sendable {
     public var otherCopies: Int = 0
     /// How many other clusters replace their pods one by one.
     public var otherRollouts: Int = 0
+    /// Whether somebody wants what the present spec asks for to be done outside of the maintenance windows.
+    public var isRolloutNow = false
     /// What a new pod of an instance would be made from, see `Annotations.template`; nil when nobody can say.
     public var template: String?
     /// What a new pod of a pooler would be made from.

@@ -64,6 +64,8 @@ public struct InstanceFacts: Sendable, Hashable {
     public var loadedTrust: String?
     /// Names the certificate that it shows.
     public var loadedCertificate: String?
+    /// How far its settings are as declared; nil when it does not tell.
+    public var settings: SettingsFacts?
 
     /// One who streams, as the primary sees it.
     public struct Standby: Sendable, Hashable {

@@ -141,7 +141,7 @@ struct Planning {
             && (self.facts.rank(ofNode: self.facts.primaryPod?.node) ?? .leaving) < .announced
             && (self.facts.isPrimaryServing || isFirstHearing) && !self.isPrimaryEnding
             && self.requestedSwitchover == nil
-            && self.idleReplicas.isEmpty && self.outdatedPods.isEmpty && !self.isPrimaryDiskFull
+            && self.idleReplicas.isEmpty && self.outdated.isEmpty && !self.isPrimaryDiskFull && self.areSettingsKnown
             && !self.facts.isRotatingCertificates
         if !isAtRest { self.plan.watched.formUnion(self.facts.instances) }
     }

@@ -67,7 +67,9 @@ extension Planning {
         if let report = self.facts.report(of: primary) {
             // The instance lives, and says that it is not primary.
             let isOver = report.exit?.hasGivenUp == true || report.demotedTerm == self.status.term
-            guard isOver || isEnding || isRequested || self.isGraceOver else { return nil }
+            // One that restarts because it was told to says so, and for how long at most.
+            let isRestarting = report.settings?.isRestarting == true && report.exit == nil
+            guard isOver || isEnding || isRequested || (!isRestarting && self.isGraceOver) else { return nil }
             let reason: TransitionReason =
                 switch report.exit?.reason {
                 case "DiskFull": .diskFull

@@ -73,7 +73,7 @@ extension Planning {
             self.plan.move = .settled
             return
         }
-        if wish.reason == .podOutdated {
+        if wish.reason.isRollout {
             self.planOutdatedPrimary(wish, from: primary)
             return
         }

@@ -73,7 +73,8 @@ extension Planning {
                 ?? (isSame && !self.facts.isPrimaryServing ? before?.syncState : nil),
             lagBytes: standby?.lagBytes
                 ?? (isSame && !self.facts.isPrimaryServing ? before?.lagBytes : nil),
-            ready: pod?.isReady ?? false
+            ready: pod?.isReady ?? false,
+            settingsGeneration: self.settledGeneration(of: instance)
         )
     }
 
@@ -177,6 +178,8 @@ extension Planning {
             } else {
                 degrade(.instanceFailing, "\(instance): \(problem)")
             }
+        } else if let refusal = self.settingsRefusal {
+            degrade(refusal.reason, refusal.message)
         } else if let obstacle = self.synchronousObstacle {
             degrade(obstacle.reason, obstacle.message)
         } else if let instance = self.facts.pods.values.lazy.filter({ $0.isUnschedulable }).map({ $0.instance }).min() {

@@ -1,18 +1,30 @@
 internal import PostgresClusterAPI
+internal import KubernetesClient
 internal import struct Foundation.Date
 
-// Pods that were made from another image or an older spec are replaced: one at a time, replicas first, and the primary
-// moves once, when all others are as they should be.
+// Pods that were made from another image or an older spec are replaced, and PostgreSQL is started again where settings wait
+// for that: one instance at a time, replicas first, and the primary moves once, when all others are as they should be.
 //
 // What cannot start is replaced at once, so that a spec that was mended heals what it had broken. What runs is only
 // touched while everything is well: a change that breaks the first replica goes no further.
 extension Planning {
-    /// The pods that are not as a new one would be, in the order in which they are replaced.
-    var outdatedPods: [PodFacts] {
-        guard let template = self.facts.template, self.facts.problems.isEmpty else { return [] }
+    /// The instances that are not as a new one would be, in the order in which their turn comes.
+    var outdated: [OutdatedInstance] {
+        guard self.facts.problems.isEmpty else { return [] }
         return self.facts.instances.compactMap { self.facts.pods[$0] }
-            .filter { $0.template.map { $0 != template } ?? false }
-            .sorted { self.rolloutKey($0) > self.rolloutKey($1) }
+            .compactMap { pod in self.lack(of: pod).map { OutdatedInstance(pod: pod, lack: $0) } }
+            .sorted { self.rolloutKey($0.pod) > self.rolloutKey($1.pod) }
+    }
+
+    /// Those of them for which something can be done.
+    private var actionable: [OutdatedInstance] { self.outdated.filter { $0.lack != .waitsForPrimary } }
+
+    private func lack(of pod: PodFacts) -> OutdatedInstance.Lack? {
+        // A new pod starts PostgreSQL, too.
+        if let template = self.facts.template, let own = pod.template, own != template { return .pod }
+        guard let settings = self.facts.report(of: pod.instance)?.settings else { return nil }
+        if !settings.pendingRestart.isEmpty { return .restart(settings.pendingRestart) }
+        return settings.keepsLimits ? .waitsForPrimary : nil
     }
 
     /// Whoever joined last goes first, the primary last.
@@ -27,12 +39,12 @@ extension Planning {
     /// What the condition says is what was written down before the first pod was replaced. The pods themselves do not tell
     /// that: one that came back from a node that left is as it should be, too, and was nobody's turn.
     var hasBegunRollout: Bool {
-        if let transition = self.status.transition, transition.kind == .switchover, transition.reason == .podOutdated {
+        if let transition = self.status.transition, transition.kind == .switchover, transition.reason.isRollout {
             return true
         }
-        guard self.configuration.maximumRollouts > 0, self.facts.hold == nil, !self.outdatedPods.isEmpty else {
-            return false
-        }
+        guard self.configuration.maximumRollouts > 0, self.facts.hold == nil, self.windowOpening == nil,
+            !self.outdated.isEmpty
+        else { return false }
         return self.status.conditions[.progressing]?.reason == .rollingOut
     }
 
@@ -41,12 +53,37 @@ extension Planning {
     /// Who has begun may always go on, however many others have: after a change of leader more may have begun than should.
     private var turnObstacle: String? {
         if let hold = self.facts.hold { return "held: \(hold)" }
+        if let opening = self.windowOpening {
+            return "waits for the maintenance window that opens at \(Timestamp(opening).rawValue)"
+        }
         guard !self.hasBegunRollout, self.facts.otherRollouts >= self.configuration.maximumRollouts else { return nil }
         return "\(self.facts.otherRollouts) other clusters are at it, \(self.configuration.maximumRollouts) may be"
     }
 
     /// What keeps pods that run from being replaced now; nil when nothing does.
-    var rolloutObstacle: String? { self.turnObstacle ?? self.unreadiness }
+    var rolloutObstacle: String? { self.turnObstacle ?? self.unreadiness ?? self.settingsObstacle }
+
+    /// Why PostgreSQL must not be restarted yet anywhere; nil when nothing speaks against it, or nobody needs it.
+    ///
+    /// Whoever has not said yet what waits on it may have to go first, and what one does not accept no other one should
+    /// be restarted for.
+    private var settingsObstacle: String? {
+        guard case .restart = self.actionable.first?.lack else { return nil }
+        for instance in self.facts.instances {
+            guard let report = self.facts.report(of: instance), let settings = report.settings else {
+                return "\(instance) does not tell how its settings are"
+            }
+            guard settings.refused.isEmpty else { return "\(instance) does not accept the settings" }
+            guard !settings.isRestarting else { return "\(instance) restarts" }
+            if let generation = self.facts.generation, settings.generation != generation {
+                return "\(instance) has yet to read the settings"
+            }
+            guard instance == self.status.primary || (report.role == .replica && report.isStreaming) else {
+                return "\(instance) does not stream"
+            }
+        }
+        return nil
+    }
 
     /// What is not well; nil when everything is.
     private var unreadiness: String? {
@@ -63,7 +100,7 @@ extension Planning {
     /// Whether commits would wait for each replica that is replaced: then one more instance comes first, and stays to the
     /// end.
     var needsInstanceForRollout: Bool {
-        guard self.facts.spec.isSynchronousRequired, !self.outdatedPods.isEmpty,
+        guard self.facts.spec.isSynchronousRequired, !self.actionable.isEmpty,
             self.facts.spec.instances - 2 < self.facts.spec.synchronousCount
         else { return false }
         return self.mayBringInstance
@@ -84,39 +121,78 @@ extension Planning {
     }
 
     mutating func planRollout() {
-        let outdated = self.outdatedPods
+        let outdated = self.actionable
         self.plan.isRollingOut =
             self.hasBegunRollout || (!outdated.isEmpty && !self.isBlockedSingle && self.rolloutObstacle == nil)
         guard !outdated.isEmpty, self.status.transition == nil, self.plan.decision == nil else { return }
         // Whoever cannot start has nothing to lose by another try.
-        for pod in outdated where !pod.isReady && !pod.isTerminating && (pod.waiting != nil || pod.isUnschedulable) {
+        for pod in outdated.filter({ $0.lack == .pod }).map(\.pod)
+        where !pod.isReady && !pod.isTerminating && (pod.waiting != nil || pod.isUnschedulable) {
             guard !self.plan.deletions.contains(where: { $0.uid == pod.uid }) else { continue }
             self.plan.deletions.append(PodReference(instance: pod.instance, uid: pod.uid))
             return
         }
         guard self.rolloutObstacle == nil else {
-            if self.facts.otherRollouts > 0 { self.plan.wake(at: self.now.addingTimeInterval(10)) }
+            if let opening = self.windowOpening {
+                self.plan.wake(at: opening)
+            } else if self.facts.otherRollouts > 0 {
+                self.plan.wake(at: self.now.addingTimeInterval(10))
+            }
             return
         }
         guard self.plan.move == .settled, !self.isRolloutHeldByCount, let next = outdated.first else { return }
         // The primary moves, unless there is nobody to move to and it may go down.
-        if next.instance == self.status.primary {
-            guard self.facts.isSingle, self.facts.spec.singleInstance == .restart else { return }
+        let isPrimary = next.pod.instance == self.status.primary
+        guard !isPrimary || self.staysPrimary(next) else { return }
+        switch next.lack {
+        case .pod:
+            let message = "\(next.pod.instance) was made from another image or spec"
+            self.plan.events.append(PlannedEvent("PodReplaced", message))
+            self.plan.deletions.append(PodReference(instance: next.pod.instance, uid: next.pod.uid))
+        case .restart(let parameters):
+            self.restart(next.pod.instance, asPrimary: isPrimary, for: parameters)
+        case .waitsForPrimary: break
         }
-        self.plan.events.append(PlannedEvent("PodReplaced", "\(next.instance) was made from another image or spec"))
-        self.plan.deletions.append(PodReference(instance: next.instance, uid: next.uid))
+    }
+
+    /// Whether a primary is dealt with where it is, and does not move.
+    ///
+    /// One that is to have less of what no standby may have less of than its primary has nobody to move to: whoever takes
+    /// its place takes along as much as it has.
+    private func staysPrimary(_ instance: OutdatedInstance) -> Bool {
+        if self.isBlockedSingle { return false }
+        if self.facts.isSingle, self.facts.spec.singleInstance == .restart { return true }
+        guard case .restart = instance.lack else { return false }
+        return self.facts.report(of: instance.pod.instance)?.settings?.lowersLimits == true
+    }
+
+    private mutating func restart(_ instance: String, asPrimary: Bool, for parameters: [String]) {
+        if asPrimary {
+            let wish = MoveWish(reason: .restartPending, node: nil, rank: .fresh, isUrgent: false, deadline: nil)
+            guard self.stopVerdict(on: instance, wish) == .harmless else {
+                self.plan.wake(at: self.now.addingTimeInterval(10))
+                return
+            }
+        }
+        let call = InstanceCall.restart(instance: instance, term: self.status.term, asPrimary: asPrimary)
+        self.call(call)
+        guard self.plan.calls.contains(call) else { return }
+        let names = parameters.prefix(8).joined(separator: ", ")
+        self.plan.events.append(
+            PlannedEvent("PostgresRestarted", SchemaLimits.cut("\(instance) restarts in place for \(names)"))
+        )
     }
 
     // MARK: The primary
 
     /// The wish of a primary that alone is not as it should be.
     func rolloutWish(node: String, _ assessment: NodeAssessment) -> MoveWish? {
-        let outdated = self.outdatedPods
-        guard outdated.count == 1, outdated.first?.instance == self.status.primary,
-            !self.facts.isSingle || self.facts.spec.singleInstance == .surge
+        let outdated = self.actionable
+        guard outdated.count == 1, let primary = outdated.first, primary.pod.instance == self.status.primary,
+            !self.facts.isSingle || self.facts.spec.singleInstance == .surge, !self.staysPrimary(primary)
         else { return nil }
         return MoveWish(
-            reason: .podOutdated,
+            reason: primary.lack == .pod ? .podOutdated : .restartPending,
             node: node,
             rank: assessment.rank,
             isUrgent: false,
@@ -143,10 +219,12 @@ extension Planning {
 
     /// How far it is, and what it waits for; nil when all pods are as they should be.
     var rolloutProgress: (reason: ConditionReason, message: String)? {
-        let outdated = self.outdatedPods
+        let outdated = self.outdated
         guard !outdated.isEmpty else { return nil }
         let total = self.facts.instances.count
-        let progress = "\(total - outdated.count) of \(total) pods are as image and spec want them"
+        var progress = "\(total - outdated.count) of \(total) instances are as image and spec want them"
+        let pending = Set(outdated.flatMap(\.lack.parameters)).sorted()
+        if !pending.isEmpty { progress += "; restart pending for \(pending.prefix(8).joined(separator: ", "))" }
         if self.isBlockedSingle {
             return (
                 .rolloutWaits,
@@ -154,7 +232,35 @@ extension Planning {
             )
         }
         if let obstacle = self.turnObstacle { return (.rolloutWaits, "\(progress); \(obstacle)") }
-        guard let obstacle = self.unreadiness else { return (.rollingOut, progress) }
+        guard let obstacle = self.unreadiness ?? self.settingsObstacle else { return (.rollingOut, progress) }
         return (self.hasBegunRollout ? .rollingOut : .rolloutWaits, "\(progress); \(obstacle)")
     }
+}
+
+/// An instance that is not as a new one would be.
+struct OutdatedInstance: Hashable {
+    /// What it lacks.
+    enum Lack: Hashable {
+        /// A pod of the present image and spec.
+        case pod
+        /// A restart of PostgreSQL, for these settings.
+        case restart([String])
+        /// A primary that has less: until then it has to have more than the spec wants.
+        case waitsForPrimary
+
+        var parameters: [String] {
+            switch self {
+            case .restart(let parameters): parameters
+            case .pod, .waitsForPrimary: []
+            }
+        }
+    }
+
+    var pod: PodFacts
+    var lack: Lack
+}
+
+extension TransitionReason {
+    /// Whether the primary moves because it is not as the spec wants it.
+    var isRollout: Bool { self == .podOutdated || self == .restartPending }
 }

@@ -42,7 +42,7 @@ extension Planning {
             .sorted { self.number($0) > self.number($1) }
         if let idle = outdated.first(where: { !$0.isReady }) { return idle }
         let isComplete = self.facts.poolers.values.allSatisfy { $0.isReady && !$0.isTerminating }
-        return isComplete && self.facts.hold == nil ? outdated.first : nil
+        return isComplete && self.facts.hold == nil && self.windowOpening == nil ? outdated.first : nil
     }
 
     private func number(_ pooler: PoolerFacts) -> Int {

@@ -25,6 +25,8 @@ public enum InstanceCall: Sendable, Hashable {
     case withhold(instance: String, term: Int64)
     /// Receive nothing more from primaries of terms before this one; answers with a ``Standstill``.
     case standstill(instance: String, term: Int64)
+    /// Start PostgreSQL again in place where settings wait for that.
+    case restart(instance: String, term: Int64, asPrimary: Bool)
 
     /// Whom it is asked of.
     public var instance: String {
@@ -32,7 +34,8 @@ public enum InstanceCall: Sendable, Hashable {
         case .checkpoint(let instance, _), .prepare(let instance, _, _), .warm(let instance, _, _),
             .awaitReplay(let instance, _), .demote(let instance, _), .promote(let instance, _, _),
             .inspect(let instance),
-            .hear(let instance), .withhold(let instance, _), .standstill(let instance, _):
+            .hear(let instance), .withhold(let instance, _), .standstill(let instance, _),
+            .restart(let instance, _, _):
             instance
         }
     }
@@ -71,6 +74,8 @@ public enum CallAnswer: Sendable, Hashable {
     case withheld(promiseExpiresIn: Duration)
     /// To ``InstanceCall/standstill(instance:term:)``.
     case standingStill(Standstill)
+    /// To ``InstanceCall/restart(instance:term:asPrimary:)``: PostgreSQL has stopped, or had no need to.
+    case restarting
 }
 
 /// Where a replica is that receives nothing any more.

@@ -132,6 +132,12 @@ struct InstanceServer: Sendable {
             let body: PromoteRequest = try await Self.read(request, context)
             return try Self.json(await Task { try await supervisor.promote(body) }.value)
         }
+        router.post(RouterPath(InstanceAPIPath.restart)) { request, context in
+            try Self.checkOperator(context)
+            // As with a demotion: what has begun is brought to its end.
+            let body: RestartRequest = try await Self.read(request, context)
+            return try Self.json(await Task { try await supervisor.restart(body) }.value)
+        }
         return router
     }
 

@@ -16,9 +16,13 @@ package struct VolumeLayout: Sendable, Hashable {
     package var divergent: String { self.root + "/divergent" }
     package var state: String { self.root + "/state" }
     package var stateFile: String { self.state + "/instance.json" }
+    /// What PostgreSQL has accepted of a spec.
+    package var acceptedSettings: String { self.state + "/settings.json" }
     /// Room that is given up when there is no other left.
     package var reserve: String { self.state + "/reserve" }
     package var temporary: String { self.root + "/tmp" }
+    /// Where PostgreSQL looks at settings before they count.
+    package var scratch: String { self.temporary + "/settings" }
     /// Copies of the mounted certificates, with the permissions that PostgreSQL and libpq insist on.
     package var certificates: String { self.root + "/tls" }
 

@@ -42,6 +42,8 @@ package struct ServerSettings: Sendable, Hashable {
     package var synchronous = SynchronousSetting.none
     /// After a crash nobody is let in before a standby has caught up, so PostgreSQL may not go on by itself.
     package var staysClosedAfterCrash = false
+    /// The generation of the spec that these come from.
+    package var generation: Int64?
     /// A standby that is about to become primary does not let its readers hold up what it has to replay.
     package var hurriesReplay = false
 
@@ -101,6 +103,8 @@ package struct ServerSettings: Sendable, Hashable {
         for (name, value) in self.fixed {
             try add(name, value)
         }
+        // Whoever asks PostgreSQL for it knows which spec it has read.
+        if let generation { try add("drover.generation", String(generation)) }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -125,6 +129,33 @@ package struct ServerSettings: Sendable, Hashable {
         "max_connections": 100, "max_worker_processes": 8, "max_wal_senders": 10, "max_prepared_transactions": 0,
         "max_locks_per_transaction": 64,
     ]
+
+    /// What a standby may not have less of than the primary whose WAL it replays.
+    package static let standbyLimits = [
+        "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
+        "max_locks_per_transaction",
+    ]
+
+    /// Whether less of one of them is wanted than what a control file says, be it used here or not.
+    package func wantsLess(than limits: ControlFile.Limits) -> Bool {
+        let present = [
+            limits.maxConnections, limits.maxWorkerProcesses, limits.maxWALSenders, limits.maxPreparedTransactions,
+            limits.maxLocksPerTransaction,
+        ]
+        return zip(Self.standbyLimits, present)
+            .contains { name, present in
+                let wanted = self.parameters[name].flatMap { Int($0) } ?? Self.builtIn[name] ?? 0
+                return (name == "max_wal_senders" ? max(6, wanted) : wanted) < present
+            }
+    }
+
+    /// Has libraries that sessions would load be looked for as well: one that is missing lets nobody in.
+    package var preloading: String {
+        guard let session = self.parameters["session_preload_libraries"], !session.isEmpty else { return "" }
+        let shared = self.parameters["shared_preload_libraries"] ?? ""
+        guard let quoted = Self.quote(shared.isEmpty ? session : "\(shared),\(session)") else { return "" }
+        return "shared_preload_libraries = \(quoted)\n"
+    }
 
     private func leastLimits() -> [(String, Int)] {
         guard let limits = self.minimumLimits else { return [("max_wal_senders", 6), ("max_replication_slots", 6)] }

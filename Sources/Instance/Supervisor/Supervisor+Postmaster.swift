@@ -2,6 +2,7 @@ internal import EventLoop
 internal import Fence
 internal import Foundation
 internal import InstanceAPI
+internal import KubernetesClient
 internal import Logging
 internal import PostgresClient
 internal import PostgresClusterAPI
@@ -47,8 +48,12 @@ extension Supervisor {
 
     // MARK: Settings
 
-    func settings(asPrimary: Bool, limits: ControlFile.Limits?) -> ServerSettings {
-        let spec = self.cluster?.spec.resolved
+    func settings(
+        asPrimary: Bool,
+        limits: ControlFile.Limits?,
+        using chosen: AcceptedSettings? = nil
+    ) -> ServerSettings {
+        let chosen = chosen ?? self.usableSettings
         var upstream: ServerSettings.Upstream?
         if !asPrimary, let name = self.upstream?.primary, let address = self.upstreamAddress {
             upstream = .init(host: name, address: address, port: self.configuration.postgresPort)
@@ -60,12 +65,13 @@ extension Supervisor {
             listenAddress: self.configuration.podIP,
             port: self.configuration.postgresPort,
             layout: self.volume.layout,
-            parameters: spec?.parameters ?? [:],
-            hbaRules: spec?.hba ?? [],
+            parameters: chosen.parameters,
+            hbaRules: chosen.rules,
             upstream: upstream,
             minimumLimits: asPrimary ? nil : limits,
             systemUser: self.systemUser
         )
+        settings.generation = self.cluster?.metadata.generation
         settings.synchronous = self.demandedSynchronous
         settings.hurriesReplay = !asPrimary && self.cluster?.status?.transition?.to == self.configuration.instance
         settings.staysClosedAfterCrash = asPrimary && self.waitsForStandbys
@@ -94,7 +100,13 @@ extension Supervisor {
         }
         // PostgreSQL itself says what is wrong with a control file that cannot be read.
         let control = try? await self.volume.controlFile()
+        await self.judgeSettings(asPrimary: asPrimary, limits: control?.limits)
         let settings = self.settings(asPrimary: asPrimary, limits: control?.limits)
+        self.limits = WrittenLimits(
+            control: control?.limits,
+            areLowered: control.map { settings.wantsLess(than: $0.limits) } ?? false,
+            areKept: !asPrimary && control.map { settings.wantsLess(than: $0.limits) } ?? false
+        )
         var hasChanged = try await self.volume.update(conf, to: settings.postgresqlConf())
         if try await self.volume.update(
             data + "/pg_hba.conf",
@@ -321,6 +333,7 @@ extension Supervisor {
                 guard self.postmaster?.process == postmaster.process else { continue }
                 self.learn(rows)
                 await self.lookAtVolume()
+                await self.lookAtLimits()
                 try await self.considerAdmission()
                 try await self.lookAtReplication()
                 let isSettled = self.admission == nil && (self.facts.isStreaming || postmaster.isPrimary)
@@ -344,7 +357,9 @@ extension Supervisor {
                case when not pg_is_in_recovery() then pg_current_wal_flush_lsn() end as current,
                coalesce((select status = 'streaming' from pg_stat_wal_receiver), false) as streaming,
                (select received_tli from pg_stat_wal_receiver) as timeline,
-               exists (select from pg_settings where pending_restart) as pending
+               (select string_agg(name, ',' order by name) from pg_settings where pending_restart) as pending,
+               current_setting('drover.generation', true) as generation,
+               pg_is_in_recovery() and pg_get_wal_replay_pause_state() = 'paused' as paused
         """
 
     private func learn(_ rows: PostgresRows) {
@@ -357,7 +372,9 @@ extension Supervisor {
         facts.current = row["current"].flatMap { LSN($0) }
         facts.isStreaming = row.bool("streaming") ?? false
         facts.receivedTimeline = row["timeline"].flatMap { UInt32($0) }
-        facts.pendingRestart = row.bool("pending") ?? false
+        facts.pendingRestart = row["pending"].map { $0.split(separator: ",").prefix(32).map(String.init) } ?? []
+        facts.settingsGeneration = row["generation"].flatMap { Int64($0) }
+        facts.isReplayPaused = row.bool("paused") ?? false
         if facts.isStreaming { self.lastStreamedAt = .now }
         if let timeline = facts.receivedTimeline { self.timeline = max(self.timeline ?? 0, timeline) }
         if !facts.isInRecovery, let postmaster = self.postmaster, !postmaster.isPrimary, !self.isPromoting {
@@ -369,8 +386,12 @@ extension Supervisor {
         let isNews =
             facts.isStreaming != self.facts.isStreaming || !wasAccepting
             || facts.receivedTimeline != self.facts.receivedTimeline
+            || facts.isReplayPaused != self.facts.isReplayPaused || facts.pendingRestart != self.facts.pendingRestart
         self.facts = facts
         self.postmaster?.accepts = true
+        // Lines for pg_hba.conf are judged by a PostgreSQL that runs.
+        if !wasAccepting, self.judgement?.areRulesJudged != true { self.settingsAreDue = true }
+        self.restartingUntil = nil
         if self.failedStarts > 0 { self.problem = nil }
         self.failedStarts = 0
         self.exit = nil

@@ -39,7 +39,7 @@ extension Supervisor {
             currentLSN: self.facts.current,
             upstream: self.upstream?.primary,
             streaming: self.facts.isStreaming,
-            pendingRestart: self.facts.pendingRestart,
+            pendingRestart: !self.facts.pendingRestart.isEmpty,
             demotedTerm: demotion.map { Int64($0.term) },
             shutdownLSN: isDemoted ? demotion?.shutdownLSN.map { LSN(rawValue: $0) } : nil,
             lease: lease,
@@ -53,7 +53,8 @@ extension Supervisor {
             archive: self.replication?.archive,
             preparedTransactions: self.replication?.preparedTransactions,
             logicalSenders: self.replication?.logicalSenders,
-            certificates: self.loadedCertificates
+            certificates: self.loadedCertificates,
+            settings: self.settingsStatus
         )
     }
 

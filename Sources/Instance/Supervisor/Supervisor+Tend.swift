@@ -26,6 +26,7 @@ extension Supervisor {
                 self.replicationLookedAt = BootTime(nanoseconds: 0)
                 self.monitorKicks.kick()
             }
+            try await self.mendPausedReplay()
             if self.slotsAreDue {
                 self.slotsAreDue = false
                 do {

@@ -45,7 +45,12 @@ package actor Supervisor {
         var current: LSN?
         var isStreaming = false
         var receivedTimeline: UInt32?
-        var pendingRestart = false
+        /// Names of settings that count once PostgreSQL starts again.
+        var pendingRestart: [String] = []
+        /// The generation of the spec that it has read.
+        var settingsGeneration: Int64?
+        /// A standby stands still, because it has less of something than the primary.
+        var isReplayPaused = false
     }
 
     nonisolated let configuration: InstanceConfiguration
@@ -134,6 +139,11 @@ package actor Supervisor {
     var reportedPosition: HistoryPosition?
     var followedAt: BootTime?
     var settingsAreDue = false
+    // See Supervisor+Settings.swift
+    var accepted: AcceptedSettings?
+    var judgement: Judgement?
+    var limits: WrittenLimits?
+    var restartingUntil: BootTime?
     var slotsAreDue = true
     var checkpointIsDue = false
     var checkpointTask: Task<Void, Never>?
@@ -206,6 +216,7 @@ package actor Supervisor {
         try await self.waitForVolume()
         try await self.loadFirstCertificates()
         self.disk = try await self.volume.loadState()
+        self.accepted = await self.volume.acceptedSettings()
         self.savedMembership = self.disk.membership
         self.savedLongest = self.disk.longestPromise
         self.book = PromiseBook(disk: self.disk, now: self.startedAt)
@@ -405,7 +416,9 @@ package actor Supervisor {
         {
             self.logger.warning("The status has an older term than seen before", metadata: ["term": "\(new)"])
         }
-        if cluster.spec != self.cluster?.spec { self.settingsAreDue = true }
+        if cluster.spec != self.cluster?.spec || cluster.metadata.generation != self.cluster?.metadata.generation {
+            self.settingsAreDue = true
+        }
         if cluster.status?.synchronous != self.cluster?.status?.synchronous { self.settingsAreDue = true }
         if cluster.status?.transition?.to != self.cluster?.status?.transition?.to { self.settingsAreDue = true }
         self.slotsAreDue = true

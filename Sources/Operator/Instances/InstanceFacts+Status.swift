@@ -33,6 +33,7 @@ extension InstanceFacts {
         self.incarnation = status.incarnation
         self.loadedTrust = status.certificates?.trust
         self.loadedCertificate = status.certificates?.certificate
+        self.settings = status.settings.map { SettingsFacts($0) }
         self.lastAskAgo = status.fence?.lastAskAgoMilliseconds.map { .milliseconds($0) }
         self.exit = status.exit.map { Exit(reason: $0.reason.rawValue, hasGivenUp: $0.hasGivenUp) }
         self.appliedSynchronous = status.synchronous.flatMap { setting in
@@ -58,5 +59,21 @@ extension InstanceFacts {
                     instances: Set(members.members + members.joining)
                 )
             }
+    }
+}
+
+extension SettingsFacts {
+    init(_ settings: InstanceStatus.Settings) {
+        self.init(
+            generation: settings.generation,
+            pendingRestart: settings.pendingRestart,
+            lowersLimits: settings.lowersLimits,
+            keepsLimits: settings.keepsLimits,
+            refused: settings.refused.map { refusal in
+                let value = refusal.value.map { " (\($0))" } ?? ""
+                return Refusal(isRule: refusal.part == .hba, message: "\(refusal.field)\(value): \(refusal.message)")
+            },
+            isRestarting: settings.isRestarting
+        )
     }
 }

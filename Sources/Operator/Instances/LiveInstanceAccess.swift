@@ -86,6 +86,10 @@ struct LiveInstanceAccess: InstanceAccess {
             return CallOutcome(
                 .answered(.standingStill(still), until: Date().addingTimeInterval(Self.standingLifetime))
             )
+        case .restart(_, let term, let asPrimary):
+            let request = RestartRequest(term: term, asPrimary: asPrimary)
+            _ = try await client.restart(endpoint, request, timeout: deadline)
+            return CallOutcome(.answered(.restarting, until: Date().addingTimeInterval(Self.restartLifetime)))
         }
     }
 
@@ -127,6 +131,8 @@ struct LiveInstanceAccess: InstanceAccess {
     private static let hearingLifetime: Double = 2
     /// How long a word to withhold promises is relied on before it is asked for again, in seconds.
     private static let withholdingLifetime: Double = 2
+    /// How long it is relied on that a restart which was asked for is under way; in seconds.
+    private static let restartLifetime: Double = 5
     /// How long the position of a replica that receives nothing any more is good for, in seconds.
     private static let standingLifetime: Double = 10
 

@@ -243,7 +243,7 @@ final class ClusterRuntime: Sendable {
             case .demote: state.trace.ended(.stop, at: self.now, parts: outcome.parts)
             case .awaitReplay: state.trace.ended(.replay, at: self.now)
             case .promote: state.trace.ended(.promote, at: self.now, parts: outcome.parts)
-            case .checkpoint, .prepare, .warm, .inspect, .hear, .withhold, .standstill: break
+            case .checkpoint, .prepare, .warm, .inspect, .hear, .withhold, .standstill, .restart: break
             }
         }
     }

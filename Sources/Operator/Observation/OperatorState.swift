@@ -233,6 +233,9 @@ final class OperatorState: Sendable {
             .flatMap { RequestedFailover($0) }
         facts.requestedSwitchover = cluster.metadata.annotations?[Annotations.switchoverTo]
             .flatMap { RequestedSwitchover($0) }
+        facts.isRolloutNow =
+            cluster.metadata.annotations?[Annotations.rolloutNow]
+            .map { Int64($0) != nil && Int64($0) == cluster.metadata.generation } ?? false
         facts.pods = self.pods.entries(of: key).mapValues(\.value)
         facts.poolers = self.poolers.entries(of: key).mapValues(\.value)
         for (name, entry) in self.claims.entries(of: key) {

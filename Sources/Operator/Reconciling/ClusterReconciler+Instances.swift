@@ -278,6 +278,7 @@ extension ClusterReconciler {
         switch call {
         case .hear, .withhold, .standstill, .demote, .promote: .seconds(1)
         case .checkpoint, .prepare, .warm, .awaitReplay, .inspect: .seconds(5)
+        case .restart: .seconds(10)
         }
     }
 
@@ -290,6 +291,7 @@ extension ClusterReconciler {
         case .checkpoint, .prepare: facts.spec.prepareTimeout
         case .warm: min(.seconds(40), facts.spec.prepareTimeout / 2)
         case .inspect, .standstill: .seconds(5)
+        case .restart: .seconds(120)
         case .hear, .withhold: .seconds(2)
         }
     }
@@ -308,6 +310,7 @@ extension InstanceCall {
         case .hear: "hear"
         case .withhold: "withhold"
         case .standstill: "standstill"
+        case .restart: "restart"
         }
     }
 }

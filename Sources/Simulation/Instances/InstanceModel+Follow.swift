@@ -330,6 +330,7 @@ extension InstanceModel {
         case .hear: reply(.answered(.heard(self.facts)))
         case .withhold(_, let term): reply(self.withhold(term: Int(clamping: term)))
         case .standstill(_, let term): self.standStill(term: Int(clamping: term), reply)
+        case .restart: reply(.refused("NotRunning"))
         case .demote(_, let term): self.demote(term: Int(clamping: term), deadline: deadline, reply)
         case .promote(_, let term, let minimum): self.promote(term: Int(clamping: term), minimum: minimum, reply)
         }

@@ -58,6 +58,7 @@ extension OperatorModel {
         case .heard: 2
         case .withheld(let left): left > .zero ? min(Double(left / .milliseconds(1)) / 1000, 2) : 2
         case .standingStill: 10
+        case .restarting: 5
         }
     }
 

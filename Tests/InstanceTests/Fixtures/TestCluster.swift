@@ -29,6 +29,8 @@ final class TestCluster: @unchecked Sendable {
     private var incarnations: [String: Int] = [:]
     let leaseSeconds: Int
     private let graceSeconds: Int
+    /// Of the spec, as it was decided last.
+    private(set) var generation: Int64 = 0
 
     private init(kubernetes: SmallKubernetes, port: Int, leaseSeconds: Int, graceSeconds: Int) throws {
         self.kubernetes = kubernetes
@@ -173,11 +175,15 @@ final class TestCluster: @unchecked Sendable {
             spec["replication"] = ["synchronous": ["mode": "Quorum", "count": 1, "durability": "Required"]]
             status["synchronous"] = ["standbys": .array(synchronous.map { .string($0) }), "count": 1]
         }
+        self.generation += 1
         await self.kubernetes.put(
             self.clusterPath,
             [
                 "apiVersion": "drover.dev/v1", "kind": "PostgresCluster",
-                "metadata": ["name": .string(Self.name), "namespace": .string(SmallKubernetes.namespace), "uid": "u"],
+                "metadata": [
+                    "name": .string(Self.name), "namespace": .string(SmallKubernetes.namespace), "uid": "u",
+                    "generation": .int(self.generation),
+                ],
                 "spec": spec,
                 "status": status,
             ]
