@@ -146,6 +146,8 @@ struct InstanceAnswers: Sendable {
                     replayedLSN: self.world.position(of: self.place)
                 )
             )
+        case (.POST, InstanceAPIPath.warm):
+            return try Self.encode(WarmResponse(bytes: 0, milliseconds: 0, isComplete: true))
         case (.POST, InstanceAPIPath.demote):
             return try Self.encode(await self.world.demote(self.place, Self.read(DemoteRequest.self, body)))
         case (.POST, InstanceAPIPath.promote):

@@ -50,6 +50,23 @@ struct SynchronousTests {
         #expect(plan(facts).status.synchronous == Synchronous(Self.both, previous: [Self.both, Self.second]))
     }
 
+    @Test("While others follow a new primary, commits wait for those who do, not for one that does not come")
+    func whileFollowing() {
+        var facts = self.cluster(required: true)
+        facts.status.synchronous = Synchronous(Self.second)
+        facts.setTransition(.following)
+        facts.status.transition?.from = "orders-2"
+        facts.status.transition?.to = "orders-1"
+        facts.reports["orders-2"]?.isStreaming = false
+        #expect(plan(facts).decision == nil, "both are on their way for all that is known")
+        facts.reports["orders-1"]?.standbys?["orders-2"] = nil
+        let changed = plan(facts)
+        #expect(changed.status.synchronous?.standbys == ["orders-3"])
+        #expect(changed.status.synchronous?.previous == [Self.second])
+        facts.reports["orders-1"]?.standbys = [:]
+        #expect(plan(facts).decision == nil, "nobody streams, so nobody is better")
+    }
+
     @Test("Required never asks for less than the spec does, Preferred takes what there is", arguments: [true, false])
     func durability(required: Bool) {
         var facts = self.cluster(required: required)

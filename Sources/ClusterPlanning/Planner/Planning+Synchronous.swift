@@ -5,7 +5,8 @@ internal import PostgresClusterAPI
 extension Planning {
     /// Keeps the setting to those who are well.
     mutating func planSynchronous() {
-        guard self.plan.decision == nil, self.status.transition == nil, self.status.systemIdentifier != nil,
+        guard self.plan.decision == nil, self.status.transition?.phase ?? .following == .following,
+            self.status.systemIdentifier != nil,
             let primary = self.status.primary, self.facts.isPrimaryServing,
             let report = self.facts.report(of: primary), self.facts.problems.isEmpty
         else { return }
@@ -39,6 +40,16 @@ extension Planning {
         self.decide(PlannedEvent("SynchronousApplied", Self.text(present))) { status in
             status.synchronous = Synchronous(present)
         }
+    }
+
+    /// Whether commits wait for ones that do not stream, although enough others do.
+    var isWaitingForTheWrongOnes: Bool {
+        guard let present = self.status.synchronous?.setting, present.count > 0, let primary = self.status.primary,
+            let report = self.facts.report(of: primary)
+        else { return false }
+        let streaming = self.streamingMembers(report)
+        return streaming.count >= present.count
+            && present.standbys.count { streaming.contains($0) } < present.count
     }
 
     private static let maximumPrevious = 8

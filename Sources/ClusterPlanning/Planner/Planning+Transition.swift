@@ -385,6 +385,8 @@ extension Planning {
         self.call(.checkpoint(instance: primary, count: 1))
         guard self.doAllFollow || isLost || self.now >= deadline else {
             self.plan.wake(at: deadline)
+            // The one that was to acknowledge may be the one that does not come.
+            if self.isWaitingForTheWrongOnes { self.planSynchronous() }
             return
         }
         let gap = self.facts.writeGapMilliseconds
