@@ -115,6 +115,8 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let rolloutWaits = ConditionReason(rawValue: "RolloutWaits")
     /// An instance or pooler has not loaded the certificates that it was given, so the authority cannot be replaced.
     public static let certificateRotationWaits = ConditionReason(rawValue: "CertificateRotationWaits")
+    /// Volumes are on their way to a larger size; the message says what they wait for.
+    public static let growingVolumes = ConditionReason(rawValue: "GrowingVolumes")
     /// The volume of an instance is full.
     public static let diskFull = ConditionReason(rawValue: "DiskFull")
     /// A pod cannot be scheduled.
@@ -182,9 +184,9 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
         .asDeclared, .bootstrapping, .noPrimary, .instancesMissing, .creatingInstances, .removingInstances,
         .switchover, .failover, .invalidSpec, .invalidParameter, .invalidHBA, .unreadableStatus, .nameTaken,
         .instanceFailing, .podNotStarting,
-        .poolerNotStarting, .rollingOut, .rolloutWaits, .diskFull, .unschedulable,
+        .poolerNotStarting, .rollingOut, .rolloutWaits, .growingVolumes, .diskFull, .unschedulable,
         .apiRefused, .namespaceTerminating, .nothingToMove, .moving, .held, .singleInstance, .noCandidate,
-        .replicaLagging,
+        .replicaLagging, .certificateRotationWaits,
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .justAnnounced, .freshNodesFull, .primaryUnreachable,
         .tooManyMoves,
         .archiveFailing, .archiveBacklog, .preparedTransactions, .logicalSenderBehind, .longTransaction,

@@ -77,4 +77,51 @@ struct SettingsTests {
             #expect(after == pods, "PostgreSQL restarts in place")
         }
     }
+
+    @Test(.enabled(if: GivenNodes.areNone, "the class of given volumes may not be able to expand"))
+    func aClusterIsScaledAndItsVolumesGrow() async throws {
+        try await withPlayground { playground in
+            try await playground.createCluster("orders", instances: 1)
+            try await playground.waitUntilReady("orders")
+            // As kubectl scale does.
+            func scale(to replicas: Int64) async throws {
+                _ = try await playground.client.patchObject(
+                    PostgresCluster.resourceType,
+                    "orders",
+                    namespace: playground.namespace,
+                    .merge(["spec": ["replicas": .int(replicas)]]),
+                    subresource: "scale"
+                )
+            }
+            try await scale(to: 2)
+            try await playground.waitUntilReady("orders")
+            try await playground.eventually("two instances are told") {
+                let status = try await playground.cluster("orders").status
+                return status?.members.count == 2 && status?.replicas == 2 && status?.selector?.isEmpty == false
+            }
+
+            _ = try await playground.client.patch(
+                PostgresCluster.self,
+                "orders",
+                namespace: playground.namespace,
+                .merge(["spec": ["storage": ["size": "2Gi"]]])
+            )
+            try await playground.eventually("the volumes are larger", within: .seconds(90)) {
+                let claims = try await playground.client.list(
+                    PersistentVolumeClaim.self,
+                    namespace: playground.namespace,
+                    selector: Selector(labels: [Labels.cluster: "orders"])
+                )
+                let condition = try await playground.cluster("orders").status?.conditions[.progressing]
+                return claims.items.count == 2 && condition?.status == .false
+                    && claims.items.allSatisfy { $0.status?.capacity?["storage"] == "2Gi" }
+            }
+            try await scale(to: 1)
+            try await playground.eventually("the second one has left", within: .seconds(90)) {
+                let status = try await playground.cluster("orders").status
+                return status?.members.count == 1 && status?.replicas == 1 && status?.conditions.isTrue(.ready) == true
+            }
+            #expect(try await playground.cluster("orders").status?.term == 1, "the primary stays")
+        }
+    }
 }

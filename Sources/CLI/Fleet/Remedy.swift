@@ -26,8 +26,10 @@ enum Remedy {
         case .diskFull: "make room on the volume, or make it larger"
         case .instanceFailing: "look at the instance's log"
         case .podNotStarting, .poolerNotStarting: "mend what the message names; the pod is replaced by itself"
-        case .rollingOut: "nothing: pods are replaced one by one"
-        case .rolloutWaits: "see what the message names; pods are replaced when that is over"
+        case .invalidParameter, .invalidHBA: "mend the field that the message names; what was accepted before stays"
+        case .rollingOut: "nothing: one instance after the other is brought to what the spec wants"
+        case .rolloutWaits: "see what the message names; it goes on when that is over"
+        case .growingVolumes: "nothing, unless the claim says that its volume cannot grow"
         case .unschedulable: "add a node that fits, or free the zone's capacity"
         case .instancesMissing, .creatingInstances, .noPrimary, .bootstrapping:
             "wait until all instances are ready: kubectl drover status \(cluster)"

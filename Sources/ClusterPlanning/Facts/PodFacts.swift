@@ -84,6 +84,12 @@ public struct VolumeFacts: Sendable, Hashable {
     public var isBound: Bool
     /// Whether the claim is being deleted.
     public var isTerminating: Bool
+    /// How many bytes the claim asks for.
+    public var requestedBytes: Int64?
+    /// How many bytes the volume has.
+    public var capacityBytes: Int64?
+    /// What a volume that grows waits for, as one CamelCase word.
+    public var resizing: String?
 
     /// Makes a claim.
     public init(

@@ -20,6 +20,8 @@ public struct ClusterPlan: Sendable {
     public var endpoint: DesiredEndpoint = .unchanged
     /// The instances that should have a Secret, a volume claim and a pod.
     public var instances: [DesiredInstance] = []
+    /// Volume claims that are to ask for more.
+    public var growth: [VolumeGrowth] = []
     /// Pods to evict, so that budgets have their say.
     public var evictions: [PodReference] = []
     /// Pods to delete.

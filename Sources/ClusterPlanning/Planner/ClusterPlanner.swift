@@ -75,6 +75,7 @@ struct Planning {
         self.planLabels()
         self.planEndpoint()
         self.planInstances()
+        self.planGrowth()
         self.planRollout()
         self.planPoolers()
         self.present()

@@ -122,6 +122,8 @@ extension Planning {
             set(.progressing, true, .creatingInstances, "\(ready) of \(wanted) instances are ready")
         } else if status.members.count > wanted {
             set(.progressing, true, .removingInstances, "\(status.members.count) instances, \(wanted) are wanted")
+        } else if let growth = self.growthProgress {
+            set(.progressing, true, .growingVolumes, growth)
         } else {
             set(.progressing, false, .asDeclared, "nothing is under way")
         }

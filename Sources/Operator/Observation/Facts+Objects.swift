@@ -11,12 +11,21 @@ struct ClaimFacts: Sendable {
     var volumeName: String?
     var isBound: Bool
     var isTerminating: Bool
+    var requestedBytes: Int64?
+    var capacityBytes: Int64?
+    var resizing: String?
 
     init(_ claim: PersistentVolumeClaim) {
         self.uid = claim.metadata.uid ?? ""
         self.volumeName = claim.spec?.volumeName
         self.isBound = claim.status?.phase == "Bound"
         self.isTerminating = claim.metadata.deletionTimestamp != nil
+        let requested = claim.spec?.resources?.requests?["storage"]
+        self.requestedBytes = requested.flatMap { Quantity($0.rawValue)?.bytes }
+        self.capacityBytes = claim.status?.capacity?["storage"].flatMap { Quantity($0.rawValue)?.bytes }
+        let steps = ["ControllerResizeError", "NodeResizeError", "FileSystemResizePending", "Resizing"]
+        let conditions = claim.status?.conditions ?? []
+        self.resizing = steps.first { step in conditions.contains { $0.type == step && $0.status == "True" } }
     }
 }
 

@@ -248,7 +248,11 @@ final class OperatorState: Sendable {
                 isBound: entry.value.isBound,
                 isTerminating: entry.value.isTerminating
             )
+            facts.volumes[name]?.requestedBytes = entry.value.requestedBytes
+            facts.volumes[name]?.capacityBytes = entry.value.capacityBytes
+            facts.volumes[name]?.resizing = entry.value.resizing
         }
+        facts.refuseShrinking()
         let names = Names(cluster: key.name)
         facts.primaryBudget = self.budgets.entry(names.primaryBudget, of: key)?.value
         facts.replicasBudget = self.budgets.entry(names.replicasBudget, of: key)?.value

@@ -114,7 +114,6 @@ extension ClusterReconciler {
                 hasWritten = true
             }
         }
-        self.state.runtime(of: key).setObstacle(nil)
         return hasWritten
     }
 

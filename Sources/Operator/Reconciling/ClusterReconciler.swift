@@ -99,11 +99,17 @@ struct ClusterReconciler: Sendable {
                     hasWritten = true
                 }
                 try await self.tendCertificates(cluster, facts: facts, objects: objects, runtime: runtime, key: key)
+                for growth in plan.growth {
+                    // What cannot grow keeps nothing else from being made.
+                    try await self.writer.grow(growth, of: key)
+                    hasWritten = true
+                }
+                runtime.setObstacle(nil)
             } catch {
                 guard Self.isRefusal(error) else { throw error }
                 if runtime.setObstacle(Self.obstacle(error)) {
                     self.logger.warning(
-                        "Instance cannot be made",
+                        "The API server refuses what the cluster needs",
                         metadata: self.metadata(key).merging([LogKey.error: "\(error)"]) { $1 }
                     )
                 }

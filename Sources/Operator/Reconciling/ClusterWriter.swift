@@ -228,6 +228,20 @@ struct ClusterWriter: Sendable {
         self.state.claims.store(ClaimFacts(claim), metadata: claim.metadata, of: key)
     }
 
+    /// Has a claim ask for more; whoever provides volumes does the rest, or refuses.
+    func grow(_ growth: VolumeGrowth, of key: ObjectKey) async throws {
+        let claim = try await self.client.patch(
+            PersistentVolumeClaim.self,
+            growth.instance,
+            namespace: key.namespace,
+            .merge([
+                "metadata": ["uid": .string(growth.uid)],
+                "spec": ["resources": ["requests": ["storage": .string(growth.size.text)]]],
+            ])
+        )
+        self.state.claims.store(ClaimFacts(claim), metadata: claim.metadata, of: key)
+    }
+
     /// Asks for a pod's eviction.
     ///
     /// Answers whether its budgets allow it.

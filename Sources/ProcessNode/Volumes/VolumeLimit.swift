@@ -14,6 +14,14 @@ enum VolumeLimit {
         }
     }
 
+    /// Makes a limited directory larger; one without limit has room already.
+    static func grow(_ path: String, to size: UInt64) throws(FileSystemError) {
+        guard self.isLimited(path) else { return }
+        guard unsafe mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT), "size=\(size),mode=700") == 0 else {
+            throw FileSystemError(operation: "remount", path: path, code: errno)
+        }
+    }
+
     /// Takes the file system away, with all that is in it.
     static func remove(from path: String) {
         if self.isLimited(path) { _ = unsafe umount2(path, Int32(MNT_DETACH)) }

@@ -29,6 +29,7 @@ struct VolumeProvisioner: Sendable {
         var storageClass = StorageClass(metadata: metadata, provisioner: Self.provisioner)
         storageClass.reclaimPolicy = "Delete"
         storageClass.volumeBindingMode = "WaitForFirstConsumer"
+        storageClass.allowVolumeExpansion = true
         do {
             _ = try await self.client.create(storageClass)
         } catch  where error.code == .alreadyExists {
@@ -36,8 +37,19 @@ struct VolumeProvisioner: Sendable {
         }
     }
 
-    /// Makes what is missing, for all claims there are.
+    /// Makes what is missing, for all claims there are, and makes larger what is too small.
     func provision(_ claims: some Collection<PersistentVolumeClaim>) async {
+        for claim in claims {
+            guard let (path, size) = self.growth(of: claim) else { continue }
+            do {
+                try await self.grow(claim, at: path, to: size)
+            } catch {
+                self.logger.warning(
+                    "cannot make volume larger",
+                    metadata: ["claim": "\(claim.key)", "error": "\(error)"]
+                )
+            }
+        }
         for claim in claims where self.isOurs(claim) {
             do {
                 try await self.provision(claim)
@@ -48,6 +60,36 @@ struct VolumeProvisioner: Sendable {
                 )
             }
         }
+    }
+
+    /// Where the volume of a claim is that asks for more than it has, and for how much; nil when there is nothing to do here.
+    private func growth(of claim: PersistentVolumeClaim) -> (path: String, size: ResourceQuantity)? {
+        guard claim.spec?.storageClassName == Self.storageClass, claim.metadata.deletionTimestamp == nil,
+            claim.status?.phase == "Bound", let volume = claim.spec?.volumeName,
+            let wanted = claim.spec?.resources?.requests?["storage"], let has = claim.status?.capacity?["storage"],
+            let more = VolumeLimit.bytes(wanted.rawValue), more > VolumeLimit.bytes(has.rawValue) ?? more
+        else { return nil }
+        let path = "\(self.directory)/\(volume)"
+        return FileSystem.exists(path) ? (path, wanted) : nil
+    }
+
+    /// As an external resizer does it: the volume first, then the claim's status.
+    private func grow(_ claim: PersistentVolumeClaim, at path: String, to size: ResourceQuantity) async throws {
+        try VolumeLimit.grow(path, to: VolumeLimit.bytes(size.rawValue) ?? 0)
+        let capacity: JSONValue = ["storage": .string(size.rawValue)]
+        _ = try await self.client.patchObject(
+            PersistentVolume.resourceType,
+            claim.spec?.volumeName ?? "",
+            .merge(["spec": ["capacity": capacity]])
+        )
+        _ = try await self.client.patchObject(
+            PersistentVolumeClaim.resourceType,
+            claim.key.name,
+            namespace: claim.key.namespace,
+            .merge(["status": ["capacity": capacity]]),
+            subresource: "status"
+        )
+        self.logger.info("made a volume larger", metadata: ["claim": "\(claim.key)", "size": "\(size.rawValue)"])
     }
 
     private func isOurs(_ claim: PersistentVolumeClaim) -> Bool {
