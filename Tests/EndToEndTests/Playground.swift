@@ -27,6 +27,8 @@ final class Playground: Sendable {
     /// Where a control plane that is not embedded has its Services.
     private let serviceRanges = Lock<[String]>([])
     private let processes = Lock<[ChildProcess]>([])
+    /// What each process is, as its log is named.
+    private let starts = Lock<[Int32: String]>([:])
     private let nodeNames = Lock<[String]>([])
     private let nodeProcesses = Lock<[String: Int32]>([:])
     private let operatorProcess = Lock<ChildProcess?>(nil)
@@ -81,6 +83,7 @@ final class Playground: Sendable {
             eventLoop: self.eventLoop
         )
         self.processes.withLock { $0.append(process) }
+        self.starts.withLock { $0[process.pid] = log }
         return process
     }
 
@@ -196,7 +199,9 @@ final class Playground: Sendable {
             killer.cancel()
             // None of ours may end by a trap, nor have to be killed, whatever the test was about.
             if case .signalled(let signal) = status, !Self.expectedSignals.contains(signal) {
-                Issue.record("process \(process.pid) ended by signal \(signal)")
+                let log = self.starts.withLock { $0[process.pid] } ?? ""
+                print(self.logs())
+                Issue.record("process \(process.pid), \(log), ended by signal \(signal)")
             }
         }
     }

@@ -162,6 +162,16 @@ extension Supervisor {
             throw PostmasterError(description: "\(primary) is not primary of term \(term) yet, or does not answer")
         }
         self.report = nil
+        // While it waited for the answer it may have received more, from a primary of an older term: the last it will ever
+        // get from there, because that one had to stop before the one that answers could begin.
+        guard try await self.position() == position else {
+            self.logger.notice("WAL was received since the position was taken, comparing again without a receiver")
+            self.upstream = nil
+            self.upstreamAddress = nil
+            try await self.reloadIfChanged()
+            await self.kicks.wait(atMost: .milliseconds(100), on: self.eventLoop)
+            return
+        }
         let verdict = JoinVerdict(position: position, primary: report)
         self.logger.notice(
             "Compared histories",

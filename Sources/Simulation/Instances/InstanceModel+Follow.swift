@@ -171,6 +171,14 @@ extension InstanceModel {
             return then(false)
         }
         self.report = nil
+        guard self.position == position || self.world.isMutated(.positionsNotCompared) else {
+            self.note("has received more since it asked, and compares again")
+            self.upstream = nil
+            self.upstreamAddress = nil
+            self.world.disconnect(postmaster)
+            self.isStreaming = false
+            return self.after(World.second / 10) { then(true) }
+        }
         let verdict = self.verdict(position, report)
         self.note("compares histories with \(primary): \(verdict.rawValue)")
         switch verdict {
