@@ -155,26 +155,29 @@ struct DemoStory: Sendable {
         _ writer: Writer,
         _ report: inout DemoReport
     ) async throws {
-        let pod = try await self.narrator.wait(for: "\(instance) to come back") {
-            guard let pod = try await cluster.pod(instance) else { return DemoLook<Pod>.notYet("no pod") }
-            guard pod.metadata.uid != oldUID else { return .notYet("the old pod is stopping") }
-            guard pod.isReady, pod.roleLabel == PodRole.replica.rawValue else {
-                return .notYet("the new pod on \(pod.nodeName.isEmpty ? "no node yet" : pod.nodeName) is not ready")
+        // With its volume, when it was evicted at once; or another one has taken its place before it had to go.
+        let pod = try await self.narrator.wait(for: "a replica on \(self.freshNode)") {
+            let pods = try await cluster.pods()
+            guard !pods.contains(where: { $0.metadata.uid == oldUID }) else {
+                return DemoLook<Pod>.notYet("the old pod of \(instance) is there")
             }
-            return .found(pod)
+            let pod = pods.first {
+                $0.nodeName == self.freshNode && $0.isReady && $0.roleLabel == PodRole.replica.rawValue
+            }
+            return pod.map { .found($0) } ?? .notYet("none is ready there")
         }
-        if pod.nodeName != self.freshNode {
-            report.broken.append("\(instance) came back on \(pod.nodeName), not on \(self.freshNode)")
-        }
-        guard try await self.volume(cluster, instance) == claim else {
-            report.broken.append("\(instance) came back with another volume")
-            return
+        let replica = pod.metadata.name ?? ""
+        if replica == instance {
+            guard try await self.volume(cluster, instance) == claim else {
+                report.broken.append("\(instance) came back with another volume")
+                return
+            }
         }
         // A row that was acknowledged from now on must reach it.
         try await writer.waitForCommits(1)
         let number = writer.current.lastAttempt
         let here = pod.status?.podIP ?? ""
-        try await self.narrator.wait(for: "\(instance) to stream") {
+        try await self.narrator.wait(for: "\(replica) to stream") {
             do {
                 let newest = try await self.newestRow(at: here, writer.configuration)
                 return newest >= number ? DemoLook.found(()) : .notYet("it has not got the newest rows")
@@ -182,7 +185,11 @@ struct DemoStory: Sendable {
                 return .notYet("\(error)")
             }
         }
-        self.narrator.step("\(instance) streams again, on \(pod.nodeName), with the volume it had")
+        self.narrator.step(
+            replica == instance
+                ? "\(instance) streams again, on \(pod.nodeName), with the volume it had"
+                : "\(replica) streams on \(pod.nodeName), and has taken the place of \(instance)"
+        )
         _ = try await cluster.waitUntilReady(self.narrator)
     }
 

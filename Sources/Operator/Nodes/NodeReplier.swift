@@ -46,7 +46,7 @@ struct NodeReplier: Sendable {
         }
         let patch: JSONValue = ["metadata": ["uid": .string(node.uid), "annotations": .object(annotations)]]
         let changed = try await self.client.patch(Node.self, name, .merge(patch))
-        if let facts = NodeFacts(changed) { self.state.setNode(name, facts) }
+        if let facts = NodeFacts(changed) { self.state.setReply(name, facts) }
         self.logger.info(isAsked ? "Answered on the node" : "Withdrew the answer on the node", metadata: details)
     }
 }

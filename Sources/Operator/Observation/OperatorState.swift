@@ -94,8 +94,16 @@ final class OperatorState: Sendable {
         case node
     }
 
+    /// Takes in the answer to what we have written on a node, unless somebody else has changed it meanwhile: that comes
+    /// through the watch, which wakes those whom it concerns.
+    func setReply(_ name: String, _ node: NodeFacts) {
+        self.shared.withLock { shared in
+            guard shared.nodes[name]?.withoutReply == node.withoutReply else { return }
+            shared.nodes[name] = node
+        }
+    }
+
     /// Takes in a node, or its end.
-    @discardableResult
     func setNode(_ name: String, _ node: NodeFacts?) -> NodeChange {
         self.shared.withLock { shared in
             let before = shared.nodes[name]
