@@ -254,7 +254,7 @@ let package = Package(
         ),
         .target(
             name: "RequestFuzzing",
-            dependencies: ["JSON", "SeededRandom"],
+            dependencies: ["Certificates", "JSON", "SeededRandom", .nioCore, .nioPosix, .nioSSL],
             path: "Tests/RequestFuzzing",
             swiftSettings: commonSettings
         ),
@@ -317,7 +317,7 @@ let package = Package(
             "PoolerTests",
             [
                 "Pooler", "PoolerAPI", "PodProgram", "InstanceAPI", "PostgresClient", "PostgresClusterAPI",
-                "Certificates",
+                "Certificates", "RequestFuzzing",
                 "HTTPClient", "KubernetesClient", "Workload", "EventLoop", .logging,
             ]
         ),
@@ -325,7 +325,7 @@ let package = Package(
             "InstanceTests",
             [
                 "Instance", "PodProgram", "Fence", "InstanceAPI", "PostgresClient", "PostgresClusterAPI",
-                "Certificates",
+                "Certificates", "RequestFuzzing",
                 "KubernetesServer",
                 "KubernetesClient", "HTTPClient", "EventLoop", "JSON", .logging,
                 .hummingbird, .nioCore,
