@@ -88,6 +88,7 @@ let package = Package(
     ],
     targets: [
         // C
+        .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLibCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "CLinux"),
@@ -95,7 +96,7 @@ let package = Package(
         // Ground floor
         library("JSON"),
         library("JSONYAML", ["JSON", .yams]),
-        library("EventLoop", ["CLinux", .product(name: "HeapModule", package: "swift-collections")]),
+        library("EventLoop", ["CLibCrypto", "CLinux", .product(name: "HeapModule", package: "swift-collections")]),
         library("HTTPClient", ["CLibCurl", "EventLoop"]),
         library("PostgresClient", ["CLibPQ", "EventLoop", .logging]),
 
@@ -264,7 +265,7 @@ let package = Package(
         tests(
             "HTTPClientTests",
             [
-                "HTTPClient", "PodProgram", "ScriptedServer", "Certificates", "EventLoop", .hummingbird,
+                "HTTPClient", "CLibCrypto", "PodProgram", "ScriptedServer", "Certificates", "EventLoop", .hummingbird,
                 .hummingbirdHTTP2, .hummingbirdTLS, .nioCore, .nioSSL,
             ]
         ),

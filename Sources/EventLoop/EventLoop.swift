@@ -1,3 +1,4 @@
+internal import CLibCrypto
 internal import CLinux
 internal import Glibc
 internal import HeapModule
@@ -59,6 +60,13 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         var isStopping = false
     }
 
+    /// Whether OpenSSL was told to free nothing when the process exits.
+    ///
+    /// A process may end while the loop's thread is still inside libcurl or libpq. What OpenSSL's exit handler frees is
+    /// used there, and the process ended by SIGSEGV. It counts only before either library uses OpenSSL for the first
+    /// time. Source: OPENSSL_init_crypto(3), `OPENSSL_INIT_NO_ATEXIT`.
+    private static let openSSLOutlivesExit = OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_ATEXIT), nil) == 1
+
     private let epoll: Int32
     private let wakeup: Int32
     private let inbox = Mutex(Inbox())
@@ -76,6 +84,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     /// - Parameter name: shown by `top -H` and debuggers; at most 15 bytes are kept (prctl(2)).
     /// - Throws: ``EventLoopError`` when the kernel refuses a descriptor or the thread.
     public init(name: String) throws(EventLoopError) {
+        guard Self.openSSLOutlivesExit else { throw EventLoopError(operation: "OPENSSL_init_crypto", code: ENOMEM) }
         self.epoll = drover_epoll_create()
         guard self.epoll >= 0 else {
             throw EventLoopError(operation: "epoll_create1", code: errno)

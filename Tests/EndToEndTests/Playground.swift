@@ -233,7 +233,7 @@ final class Playground: Sendable {
         return names.filter { $0.hasSuffix(".log") }.sorted()
             .map { name in
                 let text = (try? String(contentsOfFile: "\(self.directory)/\(name)", encoding: .utf8)) ?? ""
-                return "---- \(name)\n" + text.split(separator: "\n").suffix(40).joined(separator: "\n")
+                return "---- \(name)\n" + text.split(separator: "\n").suffix(120).joined(separator: "\n")
             }
             .joined(separator: "\n")
     }
