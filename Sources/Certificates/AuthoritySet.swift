@@ -3,15 +3,21 @@ public import Foundation
 /// The authorities of one cluster: who signs, and who is trusted beside it while one takes the place of another.
 public struct AuthoritySet: Sendable {
     /// Signs what is issued now.
-    public private(set) var current: CertificateAuthority
+    public let current: CertificateAuthority
     /// Is trusted already, and will sign.
-    public private(set) var next: CertificateAuthority?
+    public let next: CertificateAuthority?
     /// Certificates of authorities that sign nothing any more and are still trusted, PEM.
-    public private(set) var previous: [String]
+    public let previous: [String]
     /// When the last step was taken.
-    public private(set) var steppedAt: Date
+    public let steppedAt: Date
     /// The last request for a rotation that was answered.
-    public private(set) var request: String?
+    public let request: String?
+    /// Everybody who is to be trusted, PEM; always in the same order, so that a change of signers changes nothing in it.
+    public let bundlePEM: String
+    /// Names the bundle.
+    public let trust: String
+    /// Names who signs.
+    public let issuer: String
 
     /// Puts together what was kept.
     public init(
@@ -26,18 +32,12 @@ public struct AuthoritySet: Sendable {
         self.previous = previous
         self.steppedAt = steppedAt
         self.request = request
-    }
-
-    /// Everybody who is to be trusted, PEM; always in the same order, so that a change of signers changes nothing in it.
-    public var bundlePEM: String {
-        ([self.current.certificatePEM] + [self.next?.certificatePEM].compactMap(\.self) + self.previous)
+        // Asked for at every look at a cluster, for each of its Secrets.
+        self.bundlePEM = ([current.certificatePEM] + [next?.certificatePEM].compactMap(\.self) + previous)
             .sorted().joined()
+        self.trust = CertificateFingerprint.of(self.bundlePEM)
+        self.issuer = CertificateFingerprint.of(current.certificatePEM)
     }
-
-    /// Names the bundle.
-    public var trust: String { CertificateFingerprint.of(self.bundlePEM) }
-    /// Names who signs.
-    public var issuer: String { CertificateFingerprint.of(self.current.certificatePEM) }
 
     /// What the rules go by.
     public var state: AuthorityRotation.State {
@@ -56,29 +56,28 @@ public struct AuthoritySet: Sendable {
 
     /// The same with another authority that is trusted, and does not sign yet.
     public func introducing(_ next: CertificateAuthority, request: String?, now: Date) -> AuthoritySet {
-        var set = self
-        set.next = next
-        set.request = request ?? self.request
-        set.steppedAt = now
-        return set
+        AuthoritySet(
+            current: self.current,
+            next: next,
+            previous: self.previous,
+            steppedAt: now,
+            request: request ?? self.request
+        )
     }
 
     /// The same with the next one as the one that signs; without a next one nothing changes.
     public func takingOver(now: Date) -> AuthoritySet {
         guard let next = self.next else { return self }
-        var set = self
-        set.previous = self.previous + [self.current.certificatePEM]
-        set.current = next
-        set.next = nil
-        set.steppedAt = now
-        return set
+        return AuthoritySet(
+            current: next,
+            previous: self.previous + [self.current.certificatePEM],
+            steppedAt: now,
+            request: self.request
+        )
     }
 
     /// The same without those that sign nothing any more.
     public func dropping(now: Date) -> AuthoritySet {
-        var set = self
-        set.previous = []
-        set.steppedAt = now
-        return set
+        AuthoritySet(current: self.current, next: self.next, steppedAt: now, request: self.request)
     }
 }

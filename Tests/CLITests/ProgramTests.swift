@@ -1,10 +1,7 @@
-import EventLoop
 import Foundation
 import JSON
-import JSONYAML
 import KubernetesClient
 import KubernetesServer
-import Logging
 import PostgresClusterAPI
 import Testing
 
@@ -40,29 +37,13 @@ struct ProgramTests {
 
     @Test("plan exits with 0 when nothing blocks, 1 when something does, and 2 when it cannot say")
     func exitsWithWhatItFound() async throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let crd = try String(
-            contentsOf: root.appendingPathComponent("crds/postgresclusters.drover.dev.yaml"),
-            encoding: .utf8
-        )
         let directory = NSTemporaryDirectory() + "/drover-program-\(UInt32.random(in: .min ... .max))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let kubeconfig = "\(directory)/kubeconfig"
-        var configuration = PlaygroundConfiguration()
-        configuration.nodeMonitorGracePeriod = .seconds(3600)
-        try await PlaygroundServer.withServer(configuration: configuration) { server in
+        try await EmbeddedServer.running { server, client in
             try server.kubeconfig().write(toFile: kubeconfig, atomically: true, encoding: .utf8)
-            let eventLoop = try EventLoop(name: "test")
-            defer { eventLoop.shutdown() }
-            let client = KubernetesClient(
-                configuration: try .kubeconfig(yaml: server.kubeconfig()),
-                eventLoop: eventLoop,
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-            )
-            defer { client.shutdown() }
-            try await self.fill(client, crd: crd)
+            try await self.fill(client)
             for (arguments, status, text) in [
                 (["node-b"], 0, "no instance"), (["node-a"], 1, "SingleInstance"), (["node-x"], 2, "no node node-x"),
                 (["node-a", "-o", "json"], 1, "\"blocked\""),
@@ -75,16 +56,7 @@ struct ProgramTests {
     }
 
     /// Two nodes, and a cluster of one on the first that may not be moved.
-    private func fill(_ client: KubernetesClient, crd: String) async throws {
-        let definitions = ResourceType(
-            group: "apiextensions.k8s.io",
-            version: "v1",
-            kind: "CustomResourceDefinition",
-            plural: "customresourcedefinitions",
-            isNamespaced: false
-        )
-        for document in try JSONValue.documents(yaml: crd) { _ = try await client.createObject(definitions, document) }
-        _ = try await client.create(Namespace(metadata: ObjectMeta(name: "shop")))
+    private func fill(_ client: KubernetesClient) async throws {
         for name in ["node-a", "node-b"] {
             _ = try await client.createObject(
                 Node.resourceType,

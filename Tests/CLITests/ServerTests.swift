@@ -29,34 +29,7 @@ struct ServerTests {
     }
 
     private func withServer(_ body: @Sendable (KubernetesClient) async throws -> Void) async throws {
-        var configuration = PlaygroundConfiguration()
-        configuration.nodeMonitorGracePeriod = .seconds(3600)
-        try await PlaygroundServer.withServer(configuration: configuration) { server in
-            let eventLoop = try EventLoop(name: "test")
-            defer { eventLoop.shutdown() }
-            let client = KubernetesClient(
-                configuration: try .kubeconfig(yaml: server.kubeconfig()),
-                eventLoop: eventLoop,
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-            )
-            defer { client.shutdown() }
-            let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-                .deletingLastPathComponent()
-            let crd = try String(
-                contentsOf: root.appendingPathComponent("crds/postgresclusters.drover.dev.yaml"),
-                encoding: .utf8
-            )
-            let definitions = ResourceType(
-                group: "apiextensions.k8s.io",
-                version: "v1",
-                kind: "CustomResourceDefinition",
-                plural: "customresourcedefinitions",
-                isNamespaced: false
-            )
-            for document in try JSONValue.documents(yaml: crd) {
-                _ = try await client.createObject(definitions, document)
-            }
-            _ = try await client.create(Namespace(metadata: ObjectMeta(name: "shop")))
+        try await EmbeddedServer.running { _, client in
             for name in ["node-a", "node-b"] { try await self.addNode(name, client) }
             try await body(client)
         }

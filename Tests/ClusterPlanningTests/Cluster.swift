@@ -71,6 +71,18 @@ extension ClusterFacts {
         self.assessments = NodeRanking().assess(self.nodes.values, now: testNow)
     }
 
+    /// As the status is once a rollout has begun.
+    mutating func beginRollout() {
+        self.status.conditions.set(
+            .progressing,
+            .true,
+            reason: .rollingOut,
+            message: "",
+            observedGeneration: nil,
+            now: Timestamp(testNow)
+        )
+    }
+
     mutating func cordon(_ node: String, _ isCordoned: Bool = true) {
         self.nodes[node]?.isUnschedulable = isCordoned
         self.assess()

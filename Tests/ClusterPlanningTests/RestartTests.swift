@@ -108,14 +108,7 @@ struct RestartTests {
         #expect(plan(facts).status.transition?.kind == .failover)
         // It has less now, and the standbys have yet to read that in the WAL: the cluster keeps its place.
         facts = self.makePending()
-        facts.status.conditions.set(
-            .progressing,
-            .true,
-            reason: .rollingOut,
-            message: "",
-            observedGeneration: nil,
-            now: Timestamp(testNow)
-        )
+        facts.beginRollout()
         for name in ["orders-2", "orders-3"] { facts.reports[name]?.settings?.keepsLimits = true }
         #expect(self.restarts(facts).isEmpty && plan(facts).decision == nil && plan(facts).isRollingOut)
         #expect(plan(facts).watched.count == 3)

@@ -27,14 +27,7 @@ struct RolloutTests {
     /// As the status is once a rollout has begun.
     private func begun(_ facts: ClusterFacts) -> ClusterFacts {
         var facts = facts
-        facts.status.conditions.set(
-            .progressing,
-            .true,
-            reason: .rollingOut,
-            message: "",
-            observedGeneration: nil,
-            now: Timestamp(testNow)
-        )
+        facts.beginRollout()
         return facts
     }
 

@@ -38,6 +38,8 @@ struct Planning {
     var needsExtraInstance = false
     /// There is one more already, but it is of no use: its node goes, too.
     var hasUselessExtraInstance = false
+    /// The instances that are not as a new one would be, found once: nothing that a plan says changes them.
+    private(set) var outdated: [OutdatedInstance] = []
 
     init(facts: ClusterFacts, configuration: PlanningConfiguration, now: Date) {
         var facts = facts
@@ -49,6 +51,7 @@ struct Planning {
             status: facts.status,
             budgets: DesiredBudgets(primary: 1, replicas: 0, isFrozen: false)
         )
+        self.outdated = self.findOutdated()
     }
 
     var status: PostgresClusterStatus { self.facts.status }

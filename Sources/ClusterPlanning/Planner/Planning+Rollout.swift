@@ -9,7 +9,7 @@ internal import struct Foundation.Date
 // touched while everything is well: a change that breaks the first replica goes no further.
 extension Planning {
     /// The instances that are not as a new one would be, in the order in which their turn comes.
-    var outdated: [OutdatedInstance] {
+    func findOutdated() -> [OutdatedInstance] {
         guard self.facts.problems.isEmpty else { return [] }
         return self.facts.instances.compactMap { self.facts.pods[$0] }
             .compactMap { pod in self.lack(of: pod).map { OutdatedInstance(pod: pod, lack: $0) } }

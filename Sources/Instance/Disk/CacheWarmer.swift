@@ -15,8 +15,8 @@ actor CacheWarmer {
 
     private nonisolated let thread: EventLoop
     private nonisolated let data: String
-    /// The directories of tablespaces, by OID; nil for those that are not there.
-    private var tablespaces: [UInt32: String?] = [:]
+    /// The directories of tablespaces, by OID.
+    private var tablespaces: [UInt32: String] = [:]
     private var file: (path: String, descriptor: Int32)?
     private var buffer = [UInt8](repeating: 0, count: HotBlocks.Chunk.blocks * 8192)
 
@@ -89,16 +89,16 @@ actor CacheWarmer {
         case 1664: return "\(self.data)/global/\(name)"
         case 1663: return "\(self.data)/base/\(chunk.database)/\(name)"
         default:
-            let known = self.tablespaces[chunk.tablespace]
-            let directory = known ?? self.directory(ofTablespace: chunk.tablespace)
-            if known == nil { self.tablespaces[chunk.tablespace] = .some(directory) }
-            return directory.map { "\($0)/\(chunk.database)/\(name)" }
+            return self.directory(ofTablespace: chunk.tablespace).map { "\($0)/\(chunk.database)/\(name)" }
         }
     }
 
     private func directory(ofTablespace oid: UInt32) -> String? {
+        if let known = self.tablespaces[oid] { return known }
         let root = "\(self.data)/pg_tblspc/\(oid)"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-        return names.first { $0.hasPrefix("PG_") }.map { "\(root)/\($0)" }
+        let directory = names.first { $0.hasPrefix("PG_") }.map { "\(root)/\($0)" }
+        self.tablespaces[oid] = directory
+        return directory
     }
 }

@@ -39,9 +39,7 @@ extension Supervisor {
 
     private func checkDeclaration(_ request: DeclareRequest) throws {
         let term = Int(clamping: request.term)
-        guard term >= self.disk.highestTerm else {
-            throw InstanceAPIError(.staleTerm, "term \(term) is older than \(self.disk.highestTerm)")
-        }
+        try self.refuseStale(term: term)
         guard term == self.disk.ownTerm, let postmaster = self.postmaster, postmaster.isPrimary else {
             throw InstanceAPIError(.notPrimary, "this instance is not primary of term \(term)")
         }

@@ -43,9 +43,7 @@ extension Supervisor {
     }
 
     private func checkDemotion(_ term: Int) throws {
-        guard term >= self.disk.highestTerm else {
-            throw InstanceAPIError(.staleTerm, "term \(term) is older than \(self.disk.highestTerm)")
-        }
+        try self.refuseStale(term: term)
         guard term == self.disk.ownTerm, self.postmaster?.isPrimary == true || self.disk.isDemoted(in: term) else {
             throw InstanceAPIError(.notPrimary, "this instance is not primary of term \(term)")
         }

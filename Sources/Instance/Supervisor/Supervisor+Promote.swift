@@ -15,9 +15,7 @@ extension Supervisor {
         self.stopWarming()
         if let answer = self.promotionAnswer(term) { return answer }
         var path = PathTimes(begin: .now)
-        guard term >= self.disk.highestTerm else {
-            throw InstanceAPIError(.staleTerm, "term \(term) is older than \(self.disk.highestTerm)")
-        }
+        try self.refuseStale(term: term)
         guard !self.isInLongStep else {
             throw InstanceAPIError(.busy, "the data directory is not ready")
         }

@@ -243,12 +243,8 @@ extension Supervisor {
     ///
     /// - Throws: ``InstanceAPIError``.
     package func restart(_ request: RestartRequest) async throws -> RestartResponse {
-        guard Int(clamping: request.term) >= self.disk.highestTerm else {
-            throw InstanceAPIError(.staleTerm, "term \(request.term) is older than \(self.disk.highestTerm)")
-        }
-        guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isStopping else {
-            throw InstanceAPIError(.notRunning, "PostgreSQL is not ready")
-        }
+        try self.refuseStale(term: Int(clamping: request.term))
+        let postmaster = try self.readyPostmaster()
         guard self.mayRestart(asPrimary: request.asPrimary) else {
             throw InstanceAPIError(
                 request.asPrimary ? .notPrimary : .notReplica,

@@ -132,14 +132,7 @@ extension Supervisor {
         guard request.slots.count <= 64, request.slots.allSatisfy(Self.isSlotName) else {
             throw InstanceAPIError(.badRequest, "slots must be names of at most 63 characters a-z, 0-9 and _")
         }
-        guard Int(clamping: request.term) >= self.disk.highestTerm else {
-            throw InstanceAPIError(.staleTerm, "term \(request.term) is older than \(self.disk.highestTerm)")
-        }
-        guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isStopping else {
-            throw InstanceAPIError(.notRunning, "PostgreSQL is not ready")
-        }
-        guard !postmaster.isPrimary else { throw InstanceAPIError(.notReplica, "this instance is primary") }
-        guard !self.isTerminating else { throw InstanceAPIError(.terminating, "the instance has been told to stop") }
+        try self.refuseUnlessCandidate(term: Int(clamping: request.term))
         self.preparedAt = .now
         self.preparation = .init(term: request.term, isDone: false, slots: [])
         self.publish()
@@ -218,9 +211,7 @@ extension Supervisor {
 
     package func checkpoint(_ request: CheckpointRequest) async throws -> CheckpointResponse {
         guard (1...3).contains(request.count) else { throw InstanceAPIError(.badRequest, "count must be 1 to 3") }
-        guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isStopping else {
-            throw InstanceAPIError(.notRunning, "PostgreSQL is not ready")
-        }
+        _ = try self.readyPostmaster()
         do {
             return try await self.checkpoints(request.count)
         } catch let error as PostgresError {

@@ -13,14 +13,7 @@ extension Supervisor {
 
     /// Loads what is hot on the primary into the page cache, as far as that can be done in the time there is.
     package func warm(_ request: WarmRequest) async throws -> WarmResponse {
-        guard Int(clamping: request.term) >= self.disk.highestTerm else {
-            throw InstanceAPIError(.staleTerm, "term \(request.term) is older than \(self.disk.highestTerm)")
-        }
-        guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isStopping else {
-            throw InstanceAPIError(.notRunning, "PostgreSQL is not ready")
-        }
-        guard !postmaster.isPrimary else { throw InstanceAPIError(.notReplica, "this instance is primary") }
-        guard !self.isTerminating else { throw InstanceAPIError(.terminating, "the instance has been told to stop") }
+        try self.refuseUnlessCandidate(term: Int(clamping: request.term))
         guard self.cluster?.status?.primary == request.primary else {
             throw InstanceAPIError(.badRequest, "status names another primary than \(request.primary)")
         }

@@ -14,9 +14,7 @@ extension Supervisor {
         if request.withdraw {
             self.book.withdraw(term: term)
         } else {
-            guard term >= self.disk.highestTerm else {
-                throw InstanceAPIError(.staleTerm, "term \(term) is older than \(self.disk.highestTerm)")
-            }
+            try self.refuseStale(term: term)
             guard self.postmaster?.isPrimary != true || self.disk.isDemoted(in: self.disk.ownTerm) else {
                 throw InstanceAPIError(.isPrimary, "this instance is primary")
             }
@@ -44,16 +42,11 @@ extension Supervisor {
         let term = Int(clamping: request.term)
         guard term > 0 else { throw InstanceAPIError(.badRequest, "term must be positive") }
         func check() throws {
-            guard term >= self.disk.highestTerm else {
-                throw InstanceAPIError(.staleTerm, "term \(term) is older than \(self.disk.highestTerm)")
-            }
+            try self.refuseStale(term: term)
             guard self.disk.isBootstrapped, !self.isInLongStep else {
                 throw InstanceAPIError(.busy, "the data directory is not complete")
             }
-            guard let postmaster = self.postmaster, postmaster.accepts, !postmaster.isStopping else {
-                throw InstanceAPIError(.notRunning, "PostgreSQL is not ready")
-            }
-            guard !postmaster.isPrimary else { throw InstanceAPIError(.notReplica, "this instance is primary") }
+            try self.refuseUnlessStandby()
         }
         try check()
         return try await self.exclusively {

@@ -1,0 +1,44 @@
+import EventLoop
+import Foundation
+import JSON
+import JSONYAML
+import KubernetesClient
+import KubernetesServer
+import Logging
+import PostgresClusterAPI
+
+/// The embedded API server with the definition as it is shipped, and a namespace; nodes stay as tests write them.
+enum EmbeddedServer {
+    static func running(_ body: @Sendable (PlaygroundServer, KubernetesClient) async throws -> Void) async throws {
+        var configuration = PlaygroundConfiguration()
+        configuration.nodeMonitorGracePeriod = .seconds(3600)
+        try await PlaygroundServer.withServer(configuration: configuration) { server in
+            let eventLoop = try EventLoop(name: "test")
+            defer { eventLoop.shutdown() }
+            let client = KubernetesClient(
+                configuration: try .kubeconfig(yaml: server.kubeconfig()),
+                eventLoop: eventLoop,
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            )
+            defer { client.shutdown() }
+            let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .deletingLastPathComponent()
+            let crd = try String(
+                contentsOf: root.appendingPathComponent("crds/postgresclusters.drover.dev.yaml"),
+                encoding: .utf8
+            )
+            let definitions = ResourceType(
+                group: "apiextensions.k8s.io",
+                version: "v1",
+                kind: "CustomResourceDefinition",
+                plural: "customresourcedefinitions",
+                isNamespaced: false
+            )
+            for document in try JSONValue.documents(yaml: crd) {
+                _ = try await client.createObject(definitions, document)
+            }
+            _ = try await client.create(Namespace(metadata: ObjectMeta(name: "shop")))
+            try await body(server, client)
+        }
+    }
+}
