@@ -8,7 +8,7 @@ extension ClusterObjects {
         self.object(ServiceAccount.resourceType, self.names.pooler, labels: self.poolerLabels)
     }
 
-    /// Poolers read their own cluster, and nothing else.
+    /// Poolers follow their own cluster, and do nothing else.
     var poolerRole: JSONValue {
         self.object(
             Role.resourceType,
@@ -18,7 +18,7 @@ extension ClusterObjects {
                 "rules": [
                     [
                         "apiGroups": ["drover.dev"], "resources": ["postgresclusters"],
-                        "resourceNames": [.string(self.name)], "verbs": ["get", "list", "watch"],
+                        "resourceNames": [.string(self.name)], "verbs": ["list", "watch"],
                     ]
                 ]
             ]
