@@ -94,7 +94,7 @@ public enum SpecDefaults {
     /// A cold cache after a switchover is felt for longer than the switchover.
     public static let warmCache = true
     /// Seconds of the primary Lease.
-    public static let leaseDurationSeconds = 15
+    public static let leaseDurationSeconds = 10
     /// 1 MiB.
     public static let failoverMaximumLag = Quantity(bytes: 1 << 20)
     /// Seconds to wait for a fresh node.
