@@ -1,9 +1,27 @@
 import EventLoop
 import KubernetesClient
 import KubernetesController
+import Logging
 import ScriptedServer
 import Synchronization
 import Testing
+
+/// Keeps what is worth being read: the level, the words, and how many times something had failed.
+private struct LineRecorder: LogHandler {
+    let lines: Recorded<String>
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { self.metadata[key] }
+        set { self.metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let failures = event.metadata?["failures"].map { " \($0)" } ?? ""
+        self.lines.append("\(event.level) \(event.message)\(failures)")
+    }
+}
 
 /// An API server of pods that a test plays: lists come from `pods`, each watch is handed to the test.
 private final class ScriptedPods: Sendable {
@@ -106,6 +124,7 @@ struct InformerTests {
 
     private func withInformer(
         _ pods: ScriptedPods,
+        logger: Logger = quiet,
         _ body: (Setting) async throws -> Void
     ) async throws {
         try await ScriptedServer.with { connection in
@@ -126,7 +145,7 @@ struct InformerTests {
                 indexes: ["node": { pod in [pod.spec?.nodeName ?? ""] }],
                 pageSize: 2,
                 time: time.source,
-                logger: quiet
+                logger: logger
             ) { pod in
                 pod.status = nil
                 pod.metadata.annotations = ["trimmed": "yes"]
@@ -318,6 +337,26 @@ struct InformerTests {
             #expect(late.all == ["a"])
             try await watch.connection.chunk(ScriptedPods.event("ADDED", ScriptedPods.pod("b", 7)))
             try await eventually { late.all == ["a", "b"] }
+        }
+    }
+
+    @Test func aServerThatIsAwayForLongIsSaidLessAndLess() async throws {
+        let pods = ScriptedPods()
+        pods.failLists(Array(repeating: (503, "ServiceUnavailable"), count: 9))
+        let lines = Recorded<String>()
+        let logger = Logger(label: "test") { _ in LineRecorder(lines: lines) }
+        try await self.withInformer(pods, logger: logger) { setting in
+            try await eventually {
+                setting.time.advance(by: .seconds(60))
+                return lines.all.contains { $0.hasPrefix("info") }
+            }
+            #expect(
+                lines.all == [
+                    "warning Watch or list failed; trying again 1", "warning Watch or list failed; trying again 2",
+                    "warning Watch or list failed; trying again 4", "warning Watch or list failed; trying again 8",
+                    "info Watch goes on again 9",
+                ]
+            )
         }
     }
 

@@ -123,12 +123,18 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
                 } else {
                     from = try await self.relist()
                     version = from
-                    failures = 0
+                    self.recovered(after: &failures)
                 }
-                let isGood = try await self.watch(from: from, reaching: { version = $0 })
+                let isGood = try await self.watch(
+                    from: from,
+                    reaching: {
+                        version = $0
+                        self.recovered(after: &failures)
+                    }
+                )
                 self.metrics.watchEnded()
                 if isGood {
-                    failures = 0
+                    self.recovered(after: &failures)
                     continue
                 }
                 // A watch that ends at once without having told anything must not be asked for in a tight loop.
@@ -138,8 +144,10 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
                 self.metrics.watchFailed()
                 failures += 1
                 let mustList = Self.mustList(after: error)
+                // A server that is away for an hour is no news every few seconds, of every kind of object.
+                let isNews = failures.nonzeroBitCount == 1
                 self.logger.log(
-                    level: mustList ? .info : .warning,
+                    level: !isNews ? .debug : mustList ? .info : .warning,
                     mustList ? "Watch cannot go on; listing anew" : "Watch or list failed; trying again",
                     metadata: ["error": "\(error)", "failures": "\(failures)"]
                 )
@@ -149,6 +157,13 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
             let delay = self.retry.delay(failures: failures, random: .random(in: 0...1))
             guard (try? await self.time.sleep(max(delay, asked))) != nil else { return }
         }
+    }
+
+    private func recovered(after failures: inout Int) {
+        if failures > 1 {
+            self.logger.info("Watch goes on again", metadata: ["failures": "\(failures)"])
+        }
+        failures = 0
     }
 
     /// Whether the server has answered that it cannot go on from the place asked for.
