@@ -1,7 +1,7 @@
 package import EventLoop
 package import Fence
 internal import Foundation
-package import Glibc
+internal import Glibc
 package import PostgresClusterAPI
 
 /// The disk refused.
@@ -163,10 +163,10 @@ package actor Volume {
     }
 
     /// Replaces a file by rename, with the data and the new name on disk when this returns.
-    package func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o600) throws(VolumeError) {
+    package func write(_ bytes: [UInt8], to path: String) throws(VolumeError) {
         let temporary = path + ".new"
         unsafe unlink(temporary)
-        let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw VolumeError(operation: "create", path: temporary, code: errno) }
         do throws(VolumeError) {
             defer { close(descriptor) }
