@@ -16,6 +16,7 @@ extension PodFacts {
         let scheduled = conditions.first { $0.type == "PodScheduled" }
         let isReady = ready?.status == "True"
         let container = pod.status?.containerStatuses?.first { $0.name == "postgres" }
+        let isUnschedulable = scheduled?.status == "False" && pod.spec?.nodeName == nil
         let avoided = pod.metadata.annotations?[Annotations.avoidedNodes] ?? ""
         self.init(
             instance: name,
@@ -27,7 +28,8 @@ extension PodFacts {
             isReady: isReady,
             isTerminating: pod.metadata.deletionTimestamp != nil,
             isFinished: pod.status?.phase == "Failed" || pod.status?.phase == "Succeeded",
-            isUnschedulable: scheduled?.status == "False" && pod.spec?.nodeName == nil,
+            isUnschedulable: isUnschedulable,
+            schedulingProblem: isUnschedulable ? scheduled?.message : nil,
             avoidedNodes: Set(avoided.split(separator: ",").map(String.init)),
             isContainerDown: container?.state?.terminated != nil || container?.state?.waiting != nil,
             notReadySince: isReady ? nil : (ready?.lastTransitionTime ?? pod.metadata.creationTimestamp)?.date,
@@ -41,7 +43,8 @@ extension Pod {
     /// Why the kubelet cannot start a container, as `Reason: message`; nil when it can, or has not tried yet.
     package var startProblem: String? {
         let usual = ["ContainerCreating", "PodInitializing"]
-        for container in self.status?.containerStatuses ?? [] {
+        let containers = (self.status?.initContainerStatuses ?? []) + (self.status?.containerStatuses ?? [])
+        for container in containers {
             guard let waiting = container.state?.waiting, let reason = waiting.reason, !usual.contains(reason) else {
                 continue
             }

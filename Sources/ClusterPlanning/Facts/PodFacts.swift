@@ -23,6 +23,8 @@ public struct PodFacts: Sendable, Hashable {
     public var isFinished: Bool
     /// Whether the scheduler has said that no node fits.
     public var isUnschedulable: Bool
+    /// Why not, in the scheduler's words; nil when it has not said.
+    public var schedulingProblem: String?
     /// The nodes that the pod was told to stay away from when it was made.
     public var avoidedNodes: Set<String>
     /// Whether PostgreSQL's container has ended and not come back yet.
@@ -46,6 +48,7 @@ public struct PodFacts: Sendable, Hashable {
         isTerminating: Bool = false,
         isFinished: Bool = false,
         isUnschedulable: Bool = false,
+        schedulingProblem: String? = nil,
         avoidedNodes: Set<String> = [],
         isContainerDown: Bool = false,
         notReadySince: Date? = nil,
@@ -62,6 +65,7 @@ public struct PodFacts: Sendable, Hashable {
         self.isTerminating = isTerminating
         self.isFinished = isFinished
         self.isUnschedulable = isUnschedulable
+        self.schedulingProblem = schedulingProblem
         self.avoidedNodes = avoidedNodes
         self.isContainerDown = isContainerDown
         self.notReadySince = notReadySince

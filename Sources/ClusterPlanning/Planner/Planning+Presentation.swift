@@ -97,14 +97,14 @@ extension Planning {
                 now: Timestamp(now)
             )
         }
-        let isServing = self.facts.primaryPod.map { $0.isReady && $0.role == .master } ?? false
+        let isServing = self.hasReadyPrimary
         let wanted = self.facts.spec.instances
         let ready = status.readyInstances
         if !isServing {
             let isNew = status.systemIdentifier == nil
             set(.ready, false, isNew ? .bootstrapping : .noPrimary, isNew ? "no database yet" : "no primary is ready")
         } else if ready < wanted {
-            set(.ready, false, .instancesMissing, "\(ready) of \(wanted) instances are ready")
+            set(.ready, false, .instancesMissing, self.readiness(ready, of: wanted))
         } else {
             set(.ready, true, .asDeclared, "\(ready) of \(wanted) instances are ready")
         }
@@ -184,8 +184,8 @@ extension Planning {
             degrade(refusal.reason, refusal.message)
         } else if let obstacle = self.synchronousObstacle {
             degrade(obstacle.reason, obstacle.message)
-        } else if let instance = self.facts.pods.values.lazy.filter({ $0.isUnschedulable }).map({ $0.instance }).min() {
-            degrade(.unschedulable, "\(instance): no node fits")
+        } else if let pod = self.facts.pods.values.filter(\.isUnschedulable).min(by: { $0.instance < $1.instance }) {
+            degrade(.unschedulable, "\(pod.instance): \(pod.schedulingProblem ?? "no node fits")")
         } else if let (instance, problem) = self.startProblem {
             degrade(.podNotStarting, "\(instance): \(problem)")
         } else if let (pooler, problem) = self.poolerProblem {
@@ -197,9 +197,23 @@ extension Planning {
         } else if self.status.transition == nil, let replica = self.idleReplicas.first {
             // Mostly for a moment, after a restart of either side: no event.
             set(.degraded, true, .replicaNotStreaming, "\(replica) does not stream from the primary")
+        } else if self.status.transition == nil, self.status.systemIdentifier != nil, !self.hasReadyPrimary {
+            // Either it is back in a moment, or a failover begins.
+            set(.degraded, true, .noPrimary, "\(self.status.primary ?? "the primary") is not ready")
         } else {
             set(.degraded, false, .asDeclared, "nothing is wrong")
         }
+    }
+
+    private var hasReadyPrimary: Bool {
+        self.facts.primaryPod.map { $0.isReady && $0.role == .master } ?? false
+    }
+
+    /// How many are ready, and which are not.
+    private func readiness(_ ready: Int, of wanted: Int) -> String {
+        let others = self.facts.instances.filter { self.facts.pods[$0]?.isReady != true }
+        let count = "\(ready) of \(wanted) instances are ready"
+        return others.isEmpty ? count : "\(count), not \(others.sorted().joined(separator: ", "))"
     }
 
     private var startProblem: (String, String)? {
