@@ -29,7 +29,9 @@ public struct ClusterPlanner: Sendable {
 }
 
 /// One run of the planner: what is known, and the plan as far as it is made.
-struct Planning {
+///
+/// Not copyable: what it knows is large, and closures would copy all of it.
+struct Planning: ~Copyable {
     let facts: ClusterFacts
     let configuration: PlanningConfiguration
     let now: Date
