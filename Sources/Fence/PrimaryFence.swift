@@ -25,6 +25,8 @@ package struct PrimaryFence: Sendable, Hashable {
 
     package var ledger: PromiseLedger
     private var lease: Hold?
+    /// Whether the others have said, since this fence began to hold without a break, that they know of no newer term.
+    package private(set) var hasAskedOthers = false
 
     package init(ledger: PromiseLedger) {
         self.ledger = ledger
@@ -35,12 +37,20 @@ package struct PrimaryFence: Sendable, Hashable {
     // MARK: The Lease
 
     /// The Lease was taken or renewed with a request that was sent at `startedAt`.
+    ///
+    /// In a time in which neither it nor promises held, another term may have come and gone: what the others said before is old.
     package mutating func wroteLease(startedAt: BootTime, duration: Duration) {
+        if !self.isHeld(now: startedAt) { self.hasAskedOthers = false }
         self.lease = Hold(
             startedAt: startedAt,
             duration: duration,
             counted: min(duration, self.lease?.duration ?? duration)
         )
+    }
+
+    /// The others were asked, and nobody knows of a newer term; or this instance has begun the term itself.
+    package mutating func othersKnowNothingNewer() {
+        self.hasAskedOthers = true
     }
 
     /// Somebody else has changed or removed the Lease.

@@ -259,6 +259,36 @@ struct PromiseTests {
         #expect(fence.leaseDue(duration: .seconds(30)) == BootTime(nanoseconds: 0), "a change is written once")
     }
 
+    /// Whether what the others said still counts when the Lease is written again, at 20 s, after having been written at 0.
+    @Test(arguments: [
+        (written: [Double](), promised: [Double](), counts: false),
+        ([8, 16], [], true),
+        ([8], [], false),
+        ([], [3, 9, 15], true),
+        ([], [3, 9], false),
+        ([8], [15], true),
+        ([8, 19], [], false),
+    ])
+    func whatTheOthersSaidCountsForAsLongAsTheFenceHolds(
+        _ time: (written: [Double], promised: [Double], counts: Bool)
+    ) {
+        var fence = PrimaryFence(ledger: Self.ledger(["db-2"]))
+        fence.wroteLease(startedAt: Self.at(0), duration: .seconds(15))
+        #expect(!fence.hasAskedOthers)
+        fence.othersKnowNothingNewer()
+        for second in (time.written + time.promised).sorted() {
+            if time.written.contains(second) {
+                fence.wroteLease(startedAt: Self.at(second), duration: .seconds(15))
+            } else {
+                for ask in fence.ledger.dueAsks(duration: .seconds(15), now: Self.at(second)) {
+                    fence.ledger.granted(ask, by: "x")
+                }
+            }
+        }
+        fence.wroteLease(startedAt: Self.at(20), duration: .seconds(15))
+        #expect(fence.hasAskedOthers == time.counts)
+    }
+
     @Test
     func aShorterLeaseCountsAtOnceAndALongerOneLater() {
         var fence = PrimaryFence(ledger: Self.ledger([]))

@@ -210,7 +210,7 @@ extension Supervisor {
             return newest
         }
         guard self.note(term: newest) else {
-            self.askedReign = reign
+            if self.fence?.number == reign { self.fence?.rules.othersKnowNothingNewer() }
             return
         }
         self.logger.warning("Others know of a newer term than the status", metadata: ["term": "\(newest)"])

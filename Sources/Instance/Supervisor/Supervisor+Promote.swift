@@ -140,7 +140,7 @@ extension Supervisor {
         let promotedAt = Self.milliseconds
         self.postmaster?.isPrimary = true
         // All that there is to know of this term it has decided itself.
-        self.askedReign = self.fence?.number
+        self.fence?.rules.othersKnowNothingNewer()
         self.facts = Facts(isInRecovery: false)
         self.preparation = nil
         self.preparedAt = nil

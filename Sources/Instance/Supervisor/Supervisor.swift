@@ -132,8 +132,6 @@ package actor Supervisor {
     var dataVersion: Int?
     /// Leaving recovery is under way, on our own word.
     var isPromoting = false
-    /// The reign in which the others were asked which terms they know.
-    var askedReign: UInt64?
     /// The newest answer of a primary about its history, for the step that follows it.
     var report: (upstream: RoleFacts.Upstream, report: HistoryReport)?
     var reportedPosition: HistoryPosition?
@@ -503,7 +501,7 @@ package actor Supervisor {
             promisedTerm: fence.flatMap { $0.rules.holdsPromises(now: now) ? $0.term : nil },
             hasPromised: self.book.expiry(now: now) != nil,
             isNew: now < self.startedAt + .seconds(3),
-            hasAsked: self.fence != nil && self.fence?.number == self.askedReign,
+            hasAsked: self.fence?.rules.hasAskedOthers == true,
             postmaster: self.postmaster.map { $0.isPrimary ? .primary : .standby } ?? .stopped,
             upstream: self.upstream
         )

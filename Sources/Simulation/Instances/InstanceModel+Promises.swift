@@ -167,7 +167,7 @@ extension InstanceModel {
             guard self.note(term: newest) else {
                 // Nobody who could know can be asked: that is for no rule to mend, and left out here.
                 guard !self.world.isForgotten(term: self.disk.highestTerm) else { return then(false) }
-                self.askedReign = reign
+                if self.fence?.number == reign { self.fence?.rules.othersKnowNothingNewer() }
                 return then(true)
             }
             self.note("hears of term \(newest)")

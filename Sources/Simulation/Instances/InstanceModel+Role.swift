@@ -73,7 +73,7 @@ extension InstanceModel {
         }
         self.awaitPromotion(postmaster, until: self.now + .seconds(60)) { isPrimary in
             self.isPromoting = false
-            self.askedReign = self.fence?.number
+            self.fence?.rules.othersKnowNothingNewer()
             guard isPrimary, let data = self.volume.data else { return then(false) }
             self.isStreaming = false
             self.disk.promoted(term: term, history: data.history, switchLSN: data.branches.last?.start ?? 0)

@@ -81,8 +81,6 @@ final class InstanceModel {
     var report: (upstream: RoleFacts.Upstream, report: HistoryReport)?
     var reportedPosition: HistoryPosition?
     var isPromoting = false
-    /// The reign in which the others were asked which terms they know.
-    var askedReign: Int?
     var isInLongStep = false
     var readyUntil: BootTime?
 
@@ -281,7 +279,7 @@ final class InstanceModel {
             promisedTerm: fence.flatMap { $0.rules.holdsPromises(now: now) ? $0.term : nil },
             hasPromised: self.hasPromised,
             isNew: now < self.startedAt + .seconds(3),
-            hasAsked: self.fence != nil && self.fence?.number == self.askedReign,
+            hasAsked: self.fence?.rules.hasAskedOthers == true,
             postmaster: self.postmaster.map { $0.isPrimary ? .primary : .standby } ?? .stopped,
             upstream: self.upstream
         )
