@@ -200,8 +200,10 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
         self.metrics.listed()
         self.handlers.withLock { handlers in
             for change in self.store.replace(with: fresh, keeping: kept) {
-                Self.tell(handlers, change)
+                Self.tell(handlers, change, version)
             }
+            let present = kept.union(fresh.keys)
+            for handler in handlers { handler.listed(present, version) }
         }
         let waiters = self.waiting.withLock { waiting in
             waiting.isSynced = true
@@ -244,11 +246,12 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
         case .added(var object), .modified(var object):
             let version = object.metadata.resourceVersion
             self.transform(&object)
-            self.handlers.withLock { Self.tell($0, self.store.upsert(object)) }
+            self.handlers.withLock { Self.tell($0, self.store.upsert(object), version) }
             return version
         case .deleted(let object):
             self.handlers.withLock { handlers in
-                if let change = self.store.remove(object.key) { Self.tell(handlers, change) }
+                guard let change = self.store.remove(object.key) else { return }
+                Self.tell(handlers, change, object.metadata.resourceVersion)
             }
             return object.metadata.resourceVersion
         case .bookmark(let version):
@@ -262,12 +265,19 @@ public final class Informer<Resource: KubernetesResource>: Sendable {
         }
     }
 
-    private static func tell(_ handlers: [InformerHandler<Resource>], _ change: InformerStore<Resource>.Change) {
+    /// Tells of a change that was there at `version`.
+    private static func tell(
+        _ handlers: [InformerHandler<Resource>],
+        _ change: InformerStore<Resource>.Change,
+        _ version: String?
+    ) {
         for handler in handlers {
             switch change {
             case .added(let object): handler.added(object)
             case .updated(let old, let new): handler.updated(old, new)
-            case .deleted(let object): handler.deleted(object)
+            case .deleted(var object):
+                object.metadata.resourceVersion = version ?? object.metadata.resourceVersion
+                handler.deleted(object)
             }
         }
     }

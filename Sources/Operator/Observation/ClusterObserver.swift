@@ -88,6 +88,9 @@ struct ClusterObserver: Sendable {
                     guard let key = key(resource) else { return }
                     cache.remove(metadata: resource.metadata, of: key)
                     queue.add(key)
+                },
+                listed: { present, version in
+                    for key in cache.retain(present, resourceVersion: version) { queue.add(key) }
                 }
             )
         )

@@ -18,6 +18,8 @@ final class ObjectCache<Value: Sendable>: Sendable {
         var entries: [ObjectKey: [String: Entry]] = [:]
         /// Versions at which objects were deleted, so that a late answer does not bring one back.
         var deleted: [ObjectKey: [String: UInt64]] = [:]
+        /// The version of the newest list: what it did not have was gone by then, also if nobody had known of it.
+        var listed: UInt64 = 0
     }
 
     private let state = Lock(State())
@@ -35,8 +37,9 @@ final class ObjectCache<Value: Sendable>: Sendable {
             if let known = state.entries[cluster]?[name] {
                 guard version >= known.version || known.version == .max else { return false }
                 if version == known.version, version != .max { return false }
-            } else if let gone = state.deleted[cluster]?[name], version <= gone, version != .max {
-                return false
+            } else {
+                let gone = max(state.deleted[cluster]?[name] ?? 0, state.listed)
+                guard version > gone || version == .max else { return false }
             }
             state.deleted[cluster]?[name] = nil
             state.entries[cluster, default: [:]][name] = Entry(
@@ -61,6 +64,29 @@ final class ObjectCache<Value: Sendable>: Sendable {
                 if state.entries[cluster]?.isEmpty == true { state.entries[cluster] = nil }
             }
             state.deleted[cluster, default: [:]][name] = version
+        }
+    }
+
+    /// Takes in that these objects were there at a version, and no others.
+    ///
+    /// Answers the clusters that have lost one.
+    func retain(_ present: Set<ObjectKey>, resourceVersion: String) -> Set<ObjectKey> {
+        guard let version = UInt64(resourceVersion) else { return [] }
+        return self.state.withLock { state in
+            state.listed = version
+            var losers: Set<ObjectKey> = []
+            for (cluster, entries) in state.entries {
+                let gone = entries.filter { name, entry in
+                    // What was made since then, the watch will tell of.
+                    entry.version <= version
+                        && !present.contains(ObjectKey(namespace: cluster.namespace, name: name))
+                }
+                guard !gone.isEmpty else { continue }
+                losers.insert(cluster)
+                let left = entries.filter { gone[$0.key] == nil }
+                state.entries[cluster] = left.isEmpty ? nil : left
+            }
+            return losers
         }
     }
 

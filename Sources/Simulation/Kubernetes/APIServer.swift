@@ -16,6 +16,8 @@ final class APIServer {
     }
 
     var isDown = false
+    /// It is down until a backup has been put in the place of what there was.
+    var isRestoring = false
     var version = 1
     var cluster: ClusterObject
     var status: PostgresClusterStatus { self.cluster.status }
@@ -27,7 +29,14 @@ final class APIServer {
     var nodes: [NodeObject] = []
     var watchers: [Watcher] = []
     /// An older state, as a backup has it.
-    var backup: (status: PostgresClusterStatus, lease: PrimaryLease?, instances: [String])?
+    struct Backup {
+        var status: PostgresClusterStatus
+        var lease: PrimaryLease?
+        var instances: [String]
+    }
+
+    /// The newest backup, if one was made.
+    var backup: Backup?
 
     init(spec: ResolvedSpec) {
         self.cluster = ClusterObject(
@@ -47,6 +56,7 @@ final class APIServer {
 
     var listing: Listing {
         Listing(
+            version: self.version,
             cluster: self.cluster,
             lease: self.lease,
             leaseVersion: self.leaseVersion,
@@ -169,21 +179,38 @@ extension World {
         self.changed(.cluster(self.api.cluster))
     }
 
-    /// The API server as an older backup has it; versions go on growing, and all watches begin anew.
-    func restoreAPI() {
-        guard let (status, lease, instances) = self.api.backup else { return }
+    /// Stops the API server, and starts it again as an older backup has it.
+    ///
+    /// Nobody restores etcd under an API server that runs: until the old state is served, every Lease and every promise
+    /// has run out that rested on the newer one.
+    func restoreAPI(from backup: APIServer.Backup) {
+        self.api.isRestoring = true
+        self.api.isDown = true
+        for watcher in self.api.watchers { self.breakOff(watcher) }
+        // By the clocks of those who wait for that, which may go too slow.
+        let outage = self.random.between(Self.longestLease * 1050, Self.longestLease * 2000)
+        self.after(outage * Self.millisecond) {
+            self.note("FAULT", "API server is back, in term \(backup.status.term)")
+            self.takeBack(to: backup)
+            self.api.isRestoring = false
+            self.api.isDown = false
+        }
+    }
+
+    /// The objects are as they were; versions go on growing, and all watches begin anew.
+    private func takeBack(to backup: APIServer.Backup) {
         let newest = max(self.history.newestTerm, Int(self.api.status.term))
-        if newest > Int(status.term) {
+        if newest > Int(backup.status.term) {
             self.forgottenTerm = newest
             self.restoredAt = self.now
         }
         // What was made since is known to nobody.
-        for pod in self.api.pods where !instances.contains(pod.instance) {
+        for pod in self.api.pods where !backup.instances.contains(pod.instance) {
             self.removePod(pod.instance, uid: pod.uid)
             self.removeClaim(pod.instance)
         }
-        self.storeStatus(status)
-        if let lease { self.storeLease(lease) } else { self.deleteLease() }
+        self.storeStatus(backup.status)
+        if let lease = backup.lease { self.storeLease(lease) } else { self.deleteLease() }
         for watcher in self.api.watchers { self.breakOff(watcher) }
     }
 
@@ -268,6 +295,15 @@ extension World {
         self.api.claims.append(claim)
         self.changed(.claim(claim))
         return claim
+    }
+
+    /// From now on the volume is a disk of that machine.
+    func bindClaim(_ instance: String, to node: String) {
+        guard let index = self.api.claims.firstIndex(where: { $0.facts.instance == instance }) else { return }
+        self.api.claims[index].facts.nodes = [node]
+        self.api.claims[index].version = self.nextVersion()
+        self.volumes[instance]?.machine = node
+        self.changed(.claim(self.api.claims[index]))
     }
 
     func removeClaim(_ instance: String) {

@@ -107,6 +107,8 @@ enum Change {
 
 /// Everything there is, for a watcher that starts anew.
 struct Listing {
+    /// What is older and not in it was gone by then.
+    var version: Int
     var cluster: ClusterObject
     var lease: PrimaryLease?
     var leaseVersion: Int

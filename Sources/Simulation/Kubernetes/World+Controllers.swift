@@ -93,13 +93,7 @@ extension World {
             return
         }
         self.note(instance, "pod \(uid) goes to \(node)")
-        if self.scenario.hasLocalVolumes,
-            let index = self.api.claims.firstIndex(where: { $0.facts.instance == instance })
-        {
-            self.api.claims[index].facts.nodes = [node]
-            self.volumes[instance]?.machine = node
-            self.changed(.claim(self.api.claims[index]))
-        }
+        if self.scenario.hasLocalVolumes { self.bindClaim(instance, to: node) }
         self.updatePod(instance, uid: uid) {
             $0.node = node
             $0.isUnschedulable = false

@@ -468,7 +468,7 @@ extension OperatorModel {
         } then: {
             (result: Result<ClaimObject, APIServer.Failure>) in
             guard case .success(let claim) = result else { return then(.failed) }
-            self.claims[instance] = claim
+            self.store(claim)
             then(.wrote)
         }
     }

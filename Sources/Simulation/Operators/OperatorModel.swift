@@ -44,7 +44,12 @@ final class OperatorModel {
     var leaseVersion = 0
     var leaseSince = BootTime(nanoseconds: 0)
     var pods: [String: PodObject] = [:] { didSet { self.knownPodFacts = nil } }
-    var goneVersions: [String: Int] = [:]
+    /// When pods went that it knew.
+    var gonePods: [String: Int] = [:]
+    /// When claims did.
+    var goneClaims: [String: Int] = [:]
+    /// The version of the newest list: what that did not have was gone by then.
+    var listedVersion = 0
     var claims: [String: ClaimObject] = [:] { didSet { self.knownVolumeFacts = nil } }
     var budgets: [PodRole: BudgetObject] = [:]
     var nodes: [String: NodeObject] = [:] { didSet { self.knownNodeFacts = nil } }
@@ -116,7 +121,9 @@ final class OperatorModel {
         self.isAlive = true
         self.isSynced = false
         self.pods = [:]
-        self.goneVersions = [:]
+        self.gonePods = [:]
+        self.goneClaims = [:]
+        self.listedVersion = 0
         self.claims = [:]
         self.budgets = [:]
         self.nodes = [:]
@@ -178,13 +185,14 @@ final class OperatorModel {
         self.store(listing.cluster)
         self.store(listing.lease, version: listing.leaseVersion)
         for pod in listing.pods { self.store(pod) }
-        for name in self.pods.keys where !listing.pods.contains(where: { $0.instance == name }) {
-            self.pods[name] = nil
+        for (name, pod) in self.pods where !listing.pods.contains(where: { $0.instance == name }) {
+            if pod.version <= listing.version { self.pods[name] = nil }
         }
-        for claim in listing.claims { self.claims[claim.facts.instance] = claim }
-        for name in self.claims.keys where !listing.claims.contains(where: { $0.facts.instance == name }) {
-            self.claims[name] = nil
+        for claim in listing.claims { self.store(claim) }
+        for (name, claim) in self.claims where !listing.claims.contains(where: { $0.facts.instance == name }) {
+            if claim.version <= listing.version { self.claims[name] = nil }
         }
+        self.listedVersion = listing.version
         for budget in listing.budgets { self.store(budget) }
         self.nodes = [:]
         for node in listing.nodes { self.nodes[node.facts.name] = node }
@@ -200,13 +208,14 @@ final class OperatorModel {
         case .lease(let lease, let version): isNews = self.store(lease, version: version)
         case .pod(let pod): isNews = self.store(pod)
         case .podGone(let instance, let version):
-            guard let known = self.pods[instance], known.version < version else { return }
+            guard self.pods[instance].map({ $0.version < version }) ?? true else { return }
             self.pods[instance] = nil
-            self.goneVersions[instance] = version
-        case .claim(let claim): self.claims[claim.facts.instance] = claim
+            self.gonePods[instance] = version
+        case .claim(let claim): isNews = self.store(claim)
         case .claimGone(let instance, let version):
-            guard let known = self.claims[instance], known.version < version else { return }
+            guard self.claims[instance].map({ $0.version < version }) ?? true else { return }
             self.claims[instance] = nil
+            self.goneClaims[instance] = version
         case .budget(let budget): isNews = self.store(budget)
         case .node(let node):
             self.nodes[node.facts.name] = node
@@ -238,9 +247,18 @@ final class OperatorModel {
 
     @discardableResult
     func store(_ pod: PodObject) -> Bool {
-        if let gone = self.goneVersions[pod.instance], pod.version <= gone { return false }
-        if let known = self.pods[pod.instance], known.version >= pod.version { return false }
+        let newest = self.pods[pod.instance]?.version ?? max(self.gonePods[pod.instance] ?? 0, self.listedVersion)
+        guard pod.version > newest else { return false }
         self.pods[pod.instance] = pod
+        return true
+    }
+
+    @discardableResult
+    func store(_ claim: ClaimObject) -> Bool {
+        let instance = claim.facts.instance
+        let newest = self.claims[instance]?.version ?? max(self.goneClaims[instance] ?? 0, self.listedVersion)
+        guard claim.version > newest else { return false }
+        self.claims[instance] = claim
         return true
     }
 

@@ -86,7 +86,7 @@ extension World {
             self.note("FAULT", "API server down")
             self.api.isDown = true
             for watcher in self.api.watchers { self.breakOff(watcher) }
-            self.later(500, 15_000) { self.api.isDown = false }
+            self.later(500, 15_000) { self.api.isDown = self.api.isRestoring }
         case .operatorKilled, .twoLeaders: self.happenToOperator(fault)
         case .clockJumps:
             guard let index = self.machines.indices.randomElement(using: &self.random) else { return }
@@ -266,6 +266,7 @@ extension World {
     }
 
     private func happenToObjects(_ fault: Fault) {
+        guard !self.api.isRestoring else { return }
         switch fault {
         case .nodeCordoned: self.cordon(self.node(), for: 500...20_000)
         case .cordonStorm:
@@ -284,30 +285,28 @@ extension World {
             self.note("FAULT", "pod of \(pod.instance) deleted by hand\(isForced ? ", by force" : "")")
             self.deletePod(pod.instance, uid: pod.uid, gracePeriod: isForced ? 0 : 30 * Self.second)
         case .apiRestored:
-            guard self.api.backup != nil else {
+            guard let backup = self.api.backup else {
                 if self.api.status.systemIdentifier != nil, self.api.status.transition == nil {
-                    self.api.backup = (self.api.status, self.api.lease, self.api.claims.map(\.facts.instance))
+                    self.api.backup = APIServer.Backup(
+                        status: self.api.status,
+                        lease: self.api.lease,
+                        instances: self.api.claims.map(\.facts.instance)
+                    )
                 }
                 return
             }
+            self.api.backup = nil
             // One that forgets members needs a person to say who goes on.
-            guard self.api.backup?.status.members == self.api.status.members else {
-                self.api.backup = nil
-                return
-            }
+            guard backup.status.members == self.api.status.members else { return }
             // Nor can anybody find out that commits have waited for others since, or for nobody.
             guard
-                self.api.backup?.status.term != self.api.status.term
-                    || self.api.backup?.status.synchronous == self.api.status.synchronous
-            else {
-                self.api.backup = nil
-                return
-            }
-            self.note("FAULT", "API server restored from a backup of term \(self.api.backup?.status.term ?? 0)")
-            self.restoreAPI()
-            self.api.backup = nil
+                backup.status.term != self.api.status.term
+                    || backup.status.synchronous == self.api.status.synchronous
+            else { return }
+            self.note("FAULT", "API server stopped, to come back from a backup of term \(backup.status.term)")
+            self.restoreAPI(from: backup)
         case .durationChanged:
-            let seconds = self.random.pick([4, 6, 9]) ?? 6
+            let seconds = self.random.pick([4, 6, Self.longestLease]) ?? 6
             self.note("FAULT", "the Lease shall last \(seconds) seconds")
             self.storeCluster { $0.leaseDuration = .seconds(seconds) }
         case .scaled:
@@ -384,7 +383,7 @@ extension World {
         self.note("FAULT", "no more")
         self.answerForHelp()
         self.network.heal()
-        self.api.isDown = false
+        self.api.isDown = self.api.isRestoring
         for watcher in self.api.watchers { watcher.lag = 0 }
         for machine in self.machines {
             if machine.isSuspended { self.resume(machine) }

@@ -10,6 +10,8 @@ final class World {
     /// A nanosecond is one; these are for reading.
     static let millisecond = 1_000_000
     static let second = 1_000_000_000
+    /// How many seconds a Lease lasts at most, whatever is asked for.
+    static let longestLease = 9
 
     let scenario: Scenario
     let mutation: Mutation?
