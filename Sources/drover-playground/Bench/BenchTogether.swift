@@ -36,7 +36,8 @@ struct BenchTogether: Sendable {
             clusters: clusters.count,
             secondsForOne: alone.seconds,
             seconds: together.seconds,
-            mostAtOnce: together.mostAtOnce
+            mostAtOnce: together.mostAtOnce,
+            processorsBusy: together.processorsBusy
         )
     }
 
@@ -97,11 +98,16 @@ struct BenchTogether: Sendable {
     }
 
     /// Cordons a node, and waits until the primaries of these clusters have left it and are followed elsewhere.
-    private func empty(_ node: String, of clusters: [DemoCluster]) async throws -> (seconds: Double, mostAtOnce: Int) {
+    private func empty(
+        _ node: String,
+        of clusters: [DemoCluster]
+    ) async throws -> (seconds: Double, mostAtOnce: Int, processorsBusy: Double?) {
         let start = ContinuousClock.now
+        let before = ProcessorTime()
         try await clusters[0].cordon(node)
         let mostAtOnce = try await self.wait(until: clusters, areOff: node)
-        return (Double(start.duration(to: .now).milliseconds) / 1000, mostAtOnce)
+        let busy = before.flatMap { before in ProcessorTime()?.busyShare(since: before) }
+        return (Double(start.duration(to: .now).milliseconds) / 1000, mostAtOnce, busy)
     }
 
     /// - Returns: how many were under way at the same time, at most.
@@ -149,6 +155,8 @@ struct BenchTogetherFigures: Sendable {
     var seconds: Double
     /// How many moved at the same time, at most.
     var mostAtOnce: Int
+    /// How much of what the machine's processors can do was done meanwhile, 0 to 1; nil where that cannot be known.
+    var processorsBusy: Double?
 
     private var ratio: Double { self.secondsForOne > 0 ? self.seconds / self.secondsForOne : .infinity }
 
@@ -158,7 +166,8 @@ struct BenchTogetherFigures: Sendable {
     var line: String {
         """
         \(self.clusters) primaries left a node together in \(Self.text(self.seconds)) s, one alone in \
-        \(Self.text(self.secondsForOne)) s: \(Self.text(self.ratio)) times as long; up to \(self.mostAtOnce) at once
+        \(Self.text(self.secondsForOne)) s: \(Self.text(self.ratio)) times as long; up to \(self.mostAtOnce) at once, \
+        processors busy: \(self.processorsBusy.map { Self.text($0 * 100) + " %" } ?? "unknown")
         """
     }
 
@@ -169,6 +178,7 @@ struct BenchTogetherFigures: Sendable {
             (key: "seconds", text: Self.text(self.seconds)),
             (key: "ratio", text: Self.text(self.ratio)),
             (key: "mostAtOnce", text: "\(self.mostAtOnce)"),
+            (key: "processorsBusy", text: self.processorsBusy.map(Self.text) ?? "null"),
         ])
         .text
     }
