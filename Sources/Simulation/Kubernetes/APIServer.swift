@@ -207,7 +207,9 @@ extension World {
         // What was made since is known to nobody.
         for pod in self.api.pods where !backup.instances.contains(pod.instance) {
             self.removePod(pod.instance, uid: pod.uid)
-            self.removeClaim(pod.instance)
+        }
+        for claim in self.api.claims where !backup.instances.contains(claim.facts.instance) {
+            self.removeClaim(claim.facts.instance)
         }
         self.storeStatus(backup.status)
         if let lease = backup.lease { self.storeLease(lease) } else { self.deleteLease() }

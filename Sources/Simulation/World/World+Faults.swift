@@ -298,6 +298,8 @@ extension World {
             self.api.backup = nil
             // One that forgets members needs a person to say who goes on.
             guard backup.status.members == self.api.status.members else { return }
+            // What an operator makes from memory for one that the backup has never heard of, nobody takes away.
+            guard backup.status.lastInstanceNumber == self.api.status.lastInstanceNumber else { return }
             // Nor can anybody find out that commits have waited for others since, or for nobody.
             guard
                 backup.status.term != self.api.status.term
