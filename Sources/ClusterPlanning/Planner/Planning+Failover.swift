@@ -23,9 +23,14 @@ extension Planning {
     }
 
     /// Decides that a primary is lost.
-    mutating func beginFailover(from lost: String, because reason: TransitionReason, node: String?) {
+    mutating func beginFailover(
+        from lost: String,
+        because reason: TransitionReason,
+        node: String?,
+        knownToHave position: LSN? = nil
+    ) {
         let now = self.now
-        let known = self.lastKnownLSN
+        let known = [self.lastKnownLSN, position].compactMap(\.self).max()
         self.plan.move = .moving
         self.plan.budgets.isFrozen = true
         self.decide(PlannedEvent(warning: "FailoverStarted", "\(lost) is lost: \(reason.rawValue)")) { status in

@@ -302,15 +302,22 @@ extension Planning {
         guard self.status.members.contains(where: { $0 != target && self.isReachable($0) }) else { return }
         if self.mayHaveWritten(target, lease) {
             // What it has acknowledged is not in the position that it began with: it is a lost primary like any other.
-            self.beginFailover(from: target, because: .candidateLost, node: pod?.node)
+            self.beginFailover(
+                from: target,
+                because: .candidateLost,
+                node: pod?.node,
+                knownToHave: transition.shutdownLSN
+            )
             return
         }
         self.plan.leaseTakeover = next
     }
 
     /// Whether the target has held the Lease in this term, and so may have been primary.
+    ///
+    /// One that was deleted and made anew tells nothing of those who held it.
     private func mayHaveWritten(_ target: String, _ lease: LeaseFacts) -> Bool {
-        if lease.isFree { return lease.shutdownTerm == self.status.term }
+        if lease.isFree { return lease.shutdownTerm.map { $0 == self.status.term } ?? true }
         return lease.holderLife.map { $0.instance == target && $0.term == self.status.term } ?? false
     }
 
