@@ -157,6 +157,7 @@ public final class ProcessNode: ServiceLifecycle.Service, Sendable {
             hostIP: pool.node.description,
             podsDirectory: pods,
             executables: self.configuration.executables,
+            firstRestartDelay: self.configuration.firstRestartDelay,
             hidden: [self.configuration.dataDirectory],
             serviceHost: server?.host ?? "127.0.0.1",
             servicePort: server?.port ?? 443,

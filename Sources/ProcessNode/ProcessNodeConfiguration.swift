@@ -22,6 +22,10 @@ public struct ProcessNodeConfiguration: Sendable {
     public var heartbeatInterval: Duration = .seconds(10)
     /// Time for pods to end when the node is told to; longer grace periods are cut.
     public var shutdownGrace: Duration = .seconds(30)
+    /// How long a container that has ended for the second time waits to be started again; zero for not at all.
+    ///
+    /// Doubled with each end, and forgotten after a long run.
+    public var firstRestartDelay: Duration = .seconds(1)
     /// Whether connections to the addresses of Services are passed on here.
     public var forwardsServices = true
     /// Which Service addresses are served: those in one of these ranges.

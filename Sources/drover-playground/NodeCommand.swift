@@ -56,6 +56,9 @@ struct NodeCommand: AsyncParsableCommand {
     @Option(help: "Seconds that pods have to end when the node is told to.")
     var shutdownGrace = 30
 
+    @Flag(inversion: .prefixedNo, help: "Wait longer and longer before a container that keeps ending is started again.")
+    var restartBackoff = true
+
     @Option(help: "What the node says its kubelet's version is.")
     var kubeletVersion: String?
 
@@ -102,6 +105,7 @@ struct NodeCommand: AsyncParsableCommand {
         configuration.forwardsServices = self.forwardServices
         configuration.heartbeatInterval = .seconds(self.heartbeat)
         configuration.shutdownGrace = .seconds(self.shutdownGrace)
+        if !self.restartBackoff { configuration.firstRestartDelay = .zero }
         if let kubeletVersion { configuration.kubeletVersion = kubeletVersion }
         for label in self.label {
             let parts = label.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

@@ -13,6 +13,8 @@ struct PodContext: Sendable {
     let podsDirectory: String
     /// Shown to containers as `/usr/local/bin`.
     let executables: String?
+    /// See ``ProcessNodeConfiguration/firstRestartDelay``.
+    let firstRestartDelay: Duration
     /// Hidden from containers.
     let hidden: [String]
     /// Where containers find the API server.

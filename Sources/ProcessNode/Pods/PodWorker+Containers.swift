@@ -8,7 +8,7 @@ extension PodWorker {
 
     /// Runs a container until the pod ends, or its restart policy says that it is done.
     func runContainer(_ index: Int) async {
-        var backoff = RestartBackoff()
+        var backoff = RestartBackoff(first: self.context.firstRestartDelay)
         while !self.stopping.isSet, !Task.isCancelled {
             let process: ContainerProcess
             do {

@@ -128,6 +128,8 @@ final class BenchStage: Sendable {
             let command = [
                 "drover-playground", "node", "--name", node.name, "--zone", node.zone, "--kubeconfig",
                 self.kubeconfig, "--data", "\(self.directory)/data", "--executables", self.executables,
+                // What is hurt again and again here happens once a month elsewhere, when all is forgotten.
+                "--no-restart-backoff",
             ]
             try await self.child(
                 node.name,
