@@ -12,11 +12,15 @@ public struct AuthoritySet: Sendable {
     public let steppedAt: Date
     /// The last request for a rotation that was answered.
     public let request: String?
+    /// What PostgreSQL's port shows, and whom its clients trust, beside what these authorities sign.
+    public let server: ServerSide
     /// Everybody who is to be trusted, PEM; always in the same order, so that a change of signers changes nothing in it.
     public let bundlePEM: String
-    /// Names the bundle.
+    /// The same with those who vouch for what PostgreSQL's port shows: good for that port and nothing else.
+    public let serverBundlePEM: String
+    /// Names both bundles.
     public let trust: String
-    /// Names who signs.
+    /// Names who signs, and what PostgreSQL's port shows.
     public let issuer: String
 
     /// Puts together what was kept.
@@ -25,8 +29,10 @@ public struct AuthoritySet: Sendable {
         next: CertificateAuthority? = nil,
         previous: [String] = [],
         steppedAt: Date,
-        request: String? = nil
+        request: String? = nil,
+        server: ServerSide = ServerSide()
     ) {
+        self.server = server
         self.current = current
         self.next = next
         self.previous = previous
@@ -35,8 +41,11 @@ public struct AuthoritySet: Sendable {
         // Asked for at every look at a cluster, for each of its Secrets.
         self.bundlePEM = ([current.certificatePEM] + [next?.certificatePEM].compactMap(\.self) + previous)
             .sorted().joined()
-        self.trust = CertificateFingerprint.of(self.bundlePEM)
-        self.issuer = CertificateFingerprint.of(current.certificatePEM)
+        self.serverBundlePEM = self.bundlePEM + server.trusted.joined()
+        self.trust = CertificateFiles.trust([
+            CertificateFiles.bundle: self.bundlePEM, CertificateFiles.serverBundle: self.serverBundlePEM,
+        ])
+        self.issuer = CertificateFingerprint.of(current.certificatePEM + (server.shown?.chainPEM ?? ""))
     }
 
     /// What the rules go by.
@@ -61,7 +70,8 @@ public struct AuthoritySet: Sendable {
             next: next,
             previous: self.previous,
             steppedAt: now,
-            request: request ?? self.request
+            request: request ?? self.request,
+            server: self.server
         )
     }
 
@@ -72,12 +82,31 @@ public struct AuthoritySet: Sendable {
             current: next,
             previous: self.previous + [self.current.certificatePEM],
             steppedAt: now,
-            request: self.request
+            request: self.request,
+            server: self.server
         )
     }
 
     /// The same without those that sign nothing any more.
     public func dropping(now: Date) -> AuthoritySet {
-        AuthoritySet(current: self.current, next: self.next, steppedAt: now, request: self.request)
+        AuthoritySet(
+            current: self.current,
+            next: self.next,
+            steppedAt: now,
+            request: self.request,
+            server: self.server
+        )
+    }
+
+    /// The same with something else on PostgreSQL's port.
+    public func with(server: ServerSide) -> AuthoritySet {
+        AuthoritySet(
+            current: self.current,
+            next: self.next,
+            previous: self.previous,
+            steppedAt: self.steppedAt,
+            request: self.request,
+            server: server
+        )
     }
 }

@@ -34,8 +34,8 @@ extension Pooler {
         let process: Processes.ID
         let certificates: BouncerCertificates?
         do {
-            try self.writeSettings(target)
             certificates = BouncerCertificates(directory: self.configuration.certificates)
+            try self.writeSettings(target, certificates)
             process = try await self.processes.start(
                 Processes.Program(
                     path: self.configuration.program,

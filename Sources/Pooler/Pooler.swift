@@ -249,7 +249,7 @@ package actor Pooler {
         for attempt in 1...Self.reloadAttempts {
             do {
                 let certificates = BouncerCertificates(directory: self.configuration.certificates)
-                try self.writeSettings(target)
+                try self.writeSettings(target, certificates)
                 try await self.console.command("RELOAD", timeout: .seconds(2))
                 self.loadedCertificates = certificates?.names
                 return
@@ -267,8 +267,8 @@ package actor Pooler {
 
     private static let reloadAttempts = 3
 
-    func writeSettings(_ target: PoolerTarget) throws {
-        let settings = BouncerSettings(
+    func writeSettings(_ target: PoolerTarget, _ certificates: BouncerCertificates?) throws {
+        var settings = BouncerSettings(
             target: target,
             serverPort: self.configuration.serverPort,
             listenAddress: self.configuration.podIP,
@@ -278,6 +278,8 @@ package actor Pooler {
             mode: self.spec?.mode ?? .transaction,
             parameters: self.spec?.parameters ?? [:]
         )
+        settings.hasServerCertificate = certificates?.hasServerCertificate ?? false
+        settings.hasServerBundle = certificates?.hasServerBundle ?? false
         try BouncerFile.write(settings.text(), to: self.configuration.settingsFile)
     }
 }

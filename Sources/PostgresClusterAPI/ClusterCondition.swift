@@ -113,7 +113,9 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
     public static let rollingOut = ConditionReason(rawValue: "RollingOut")
     /// Pods are to be replaced, and something keeps that from going on; the message says what.
     public static let rolloutWaits = ConditionReason(rawValue: "RolloutWaits")
-    /// An instance or pooler has not loaded the certificates that it was given, so the authority cannot be replaced.
+    /// The certificate that the spec names cannot be shown; the message says why, and what was shown before stays.
+    public static let serverCertificateInvalid = ConditionReason(rawValue: "ServerCertificateInvalid")
+    /// An instance or pooler has not loaded the certificates that it was given, so others cannot take their place.
     public static let certificateRotationWaits = ConditionReason(rawValue: "CertificateRotationWaits")
     /// Volumes are on their way to a larger size; the message says what they wait for.
     public static let growingVolumes = ConditionReason(rawValue: "GrowingVolumes")
@@ -186,7 +188,7 @@ public struct ConditionReason: RawRepresentable, Codable, Hashable, Sendable {
         .instanceFailing, .podNotStarting,
         .poolerNotStarting, .rollingOut, .rolloutWaits, .growingVolumes, .diskFull, .unschedulable,
         .apiRefused, .namespaceTerminating, .nothingToMove, .moving, .held, .singleInstance, .noCandidate,
-        .replicaLagging, .certificateRotationWaits,
+        .replicaLagging, .certificateRotationWaits, .serverCertificateInvalid,
         .replicaNotStreaming, .noOtherNode, .waitingForFreshNode, .justAnnounced, .freshNodesFull, .primaryUnreachable,
         .tooManyMoves,
         .archiveFailing, .archiveBacklog, .preparedTransactions, .logicalSenderBehind, .longTransaction,

@@ -24,7 +24,7 @@ public struct Names: Hashable, Sendable {
     public var applicationSecret: String { "\(self.cluster)-app" }
     /// The Service of the poolers; their disruption budget, service account, Role and RoleBinding are named the same.
     public var pooler: String { "\(self.cluster)-pooler" }
-    /// The Secret of the poolers: `ca.crt`, `tls.crt`, `tls.key`, `client.crt`, `client.key`.
+    /// The Secret of the poolers: `ca.crt`, `tls.crt`, `tls.key`, `client.crt`, `client.key`, and what `spec.tls` brings.
     public var poolerSecret: String { "\(self.cluster)-pooler-tls" }
     /// The pooler of a number, which is its pod's name.
     public func pooler(_ number: Int) -> String { "\(self.pooler)-\(number)" }
@@ -85,9 +85,12 @@ public struct Names: Hashable, Sendable {
     /// The host names that clients may use for the poolers, the shortest first.
     public func poolerHosts(namespace: String) -> [String] { Self.hosts(self.pooler, namespace: namespace) }
 
+    /// The name of a Service in all of the Kubernetes cluster, whatever that one is called.
+    public static func host(ofService service: String, namespace: String) -> String { "\(service).\(namespace).svc" }
+
     private static func hosts(_ service: String, namespace: String) -> [String] {
         [
-            service, "\(service).\(namespace)", "\(service).\(namespace).svc",
+            service, "\(service).\(namespace)", self.host(ofService: service, namespace: namespace),
             "\(service).\(namespace).svc.cluster.local",
         ]
     }

@@ -60,6 +60,13 @@ struct SpecValidation {
         if let pooler = spec.pooler { self.check(pooler) }
         self.check(roles: spec.roles ?? [], of: spec)
         self.check(databases: spec.databases ?? [], of: spec)
+        if let tls = spec.tls {
+            if let name = tls.secretName {
+                if !Self.isSubdomain(name) { self.add("spec.tls.secretName", "is not the name of a Secret") }
+            } else {
+                self.add("spec.tls.secretName", "is missing; name the Secret, or leave out tls")
+            }
+        }
     }
 
     private mutating func check(_ synchronous: PostgresClusterSpec.Replication.Synchronous, instances: Int) {

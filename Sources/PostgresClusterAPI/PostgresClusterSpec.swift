@@ -31,6 +31,8 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
     public var roles: [RoleSpec]?
     /// Databases that Drover sees to.
     public var databases: [DatabaseSpec]?
+    /// What PostgreSQL and the poolers show their clients; nil for certificates of the cluster's own.
+    public var tls: TLS?
 
     /// Makes a spec.
     public init(
@@ -46,7 +48,8 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
         bootstrap: Bootstrap? = nil,
         pooler: Pooler? = nil,
         roles: [RoleSpec]? = nil,
-        databases: [DatabaseSpec]? = nil
+        databases: [DatabaseSpec]? = nil,
+        tls: TLS? = nil
     ) {
         self.instances = instances
         self.postgres = postgres
@@ -61,6 +64,7 @@ public struct PostgresClusterSpec: Codable, Hashable, Sendable {
         self.pooler = pooler
         self.roles = roles
         self.databases = databases
+        self.tls = tls
     }
 }
 
@@ -87,6 +91,17 @@ extension PostgresClusterSpec {
             self.image = image
             self.parameters = parameters
             self.hba = hba
+        }
+    }
+
+    /// What PostgreSQL and the poolers show their clients.
+    public struct TLS: Codable, Hashable, Sendable {
+        /// The Secret of type `kubernetes.io/tls` that has it.
+        public var secretName: String?
+
+        /// Makes the section.
+        public init(secretName: String? = nil) {
+            self.secretName = secretName
         }
     }
 

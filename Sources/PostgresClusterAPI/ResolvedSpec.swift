@@ -69,6 +69,8 @@ public struct ResolvedSpec: Hashable, Sendable {
     public var roles: [PostgresClusterSpec.RoleSpec]
     /// Databases that Drover sees to.
     public var databases: [PostgresClusterSpec.DatabaseSpec]
+    /// The Secret with what PostgreSQL shows its clients; nil for certificates of the cluster's own.
+    public var serverSecret: String?
 }
 
 /// The defaults of the spec.
@@ -152,7 +154,8 @@ extension PostgresClusterSpec {
             hasDataChecksums: self.bootstrap?.initdb?.dataChecksums ?? SpecDefaults.dataChecksums,
             pooler: self.pooler?.resolved,
             roles: self.roles ?? [],
-            databases: self.databases ?? []
+            databases: self.databases ?? [],
+            serverSecret: self.tls?.secretName
         )
     }
 }

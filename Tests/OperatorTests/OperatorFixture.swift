@@ -205,8 +205,8 @@ struct OperatorFixture: Sendable {
                 }
                 self.instances.mounted(
                     ObjectKey(namespace: Self.namespace, name: instance),
-                    bundle: text("ca.crt"),
-                    certificate: text("tls.crt")
+                    bundle: text("ca.crt") + text("server-ca.crt"),
+                    certificate: text("tls.crt") + text("server.crt")
                 )
             }
         }

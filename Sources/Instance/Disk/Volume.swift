@@ -1,3 +1,4 @@
+internal import Certificates
 package import EventLoop
 package import Fence
 internal import Foundation
@@ -411,6 +412,9 @@ package actor Volume {
         for name in ["ca.crt", "tls.crt", "tls.key", "replica.crt", "replica.key"] {
             files[name] = try self.readText("\(version)/\(name)")
         }
+        for name in CertificateFiles.optional where self.exists("\(version)/\(name)") {
+            files[name] = try self.readText("\(version)/\(name)")
+        }
         return files
     }
 
@@ -418,7 +422,7 @@ package actor Volume {
     /// - Returns: whether any has changed.
     package func installCertificates(_ files: [String: String]) throws(VolumeError) -> Bool {
         var hasChanged = false
-        for (name, text) in files.sorted(by: { $0.key < $1.key })
+        for (name, text) in CertificateFiles.completed(files).sorted(by: { $0.key < $1.key })
         where try self.update("\(self.layout.certificates)/\(name)", to: text) {
             hasChanged = true
         }

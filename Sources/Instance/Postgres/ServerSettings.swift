@@ -44,6 +44,8 @@ package struct ServerSettings: Sendable, Hashable {
     package var staysClosedAfterCrash = false
     /// The generation of the spec that these come from.
     package var generation: Int64?
+    /// The name that the other instances are known by when it is not their own.
+    package var serverHost: String?
     /// A standby that is about to become primary does not let its readers hold up what it has to replay.
     package var hurriesReplay = false
 
@@ -192,8 +194,8 @@ package struct ServerSettings: Sendable, Hashable {
             ("dynamic_shared_memory_type", "sysv"),
             ("password_encryption", "scram-sha-256"),
             ("ssl", "on"),
-            ("ssl_cert_file", self.layout.certificates + "/tls.crt"),
-            ("ssl_key_file", self.layout.certificates + "/tls.key"),
+            ("ssl_cert_file", self.layout.certificates + "/server.crt"),
+            ("ssl_key_file", self.layout.certificates + "/server.key"),
             ("ssl_ca_file", self.layout.certificates + "/ca.crt"),
             ("ssl_min_protocol_version", "TLSv1.2"),
             ("log_destination", "stderr"),
@@ -258,12 +260,12 @@ package struct ServerSettings: Sendable, Hashable {
     /// the client certificate of `drover_replica`.
     package func connectionString(to upstream: Upstream, database: String? = nil) -> String {
         var words: [(String, String)] = [
-            ("host", upstream.host),
+            ("host", self.serverHost ?? upstream.host),
             ("hostaddr", upstream.address),
             ("port", String(upstream.port)),
             ("user", "drover_replica"),
             ("sslmode", "verify-full"),
-            ("sslrootcert", self.layout.certificates + "/ca.crt"),
+            ("sslrootcert", self.layout.certificates + "/server-ca.crt"),
             ("sslcert", self.layout.certificates + "/replica.crt"),
             ("sslkey", self.layout.certificates + "/replica.key"),
             ("application_name", self.instance),

@@ -5,6 +5,7 @@ internal import InstanceAPI
 internal import Logging
 internal import PodProgram
 internal import PostgresClient
+internal import PostgresClusterAPI
 
 /// Certificates: from the mounted Secret to everything that uses them, and the word that they have arrived there.
 extension Supervisor {
@@ -16,9 +17,11 @@ extension Supervisor {
             let known = try? await self.volume.mountedCertificates(from: self.volume.layout.certificates)
             guard let known, Self.problem(with: known) == nil else { throw CertificatesUnusable(problem: problem) }
             self.loadedCertificates = Self.names(of: known)
+            self.serverHost = self.serverHost(by: known)
             return
         }
         _ = try await self.volume.installCertificates(files)
+        self.serverHost = self.serverHost(by: files)
         self.loadedCertificates = Self.names(of: files)
     }
 
@@ -31,6 +34,7 @@ extension Supervisor {
     func refreshCertificatesForever() async {
         var problem: String?
         var changedAt: Date?
+        var isRenamed = false
         while !Task.isCancelled, !self.hasFinished {
             await self.certificateKicks.wait(
                 atMost: changedAt == nil ? .seconds(10) : .milliseconds(500),
@@ -49,10 +53,18 @@ extension Supervisor {
                     self.logger.notice("The certificates have changed")
                     self.peers.useNewCertificates()
                     for subscriber in self.certificateSubscribers { subscriber.yield() }
+                    let host = self.serverHost(by: files)
+                    if host != self.serverHost { isRenamed = true }
+                    self.serverHost = host
                     changedAt = Date()
-                    if let postmaster = self.postmaster, !postmaster.isStopping {
-                        await self.processes.signal(postmaster.process, 1)
-                    }
+                    await self.reloadPostmaster()
+                }
+                if isRenamed {
+                    // Those who are followed may show something else as soon as this has been said to be loaded.
+                    try await self.exclusively { try await self.reloadIfChanged() }
+                    isRenamed = false
+                    changedAt = Date()
+                    await self.reloadPostmaster()
                 }
                 guard let since = changedAt, await self.hasReloaded(since: since) else { continue }
                 changedAt = nil
@@ -81,11 +93,27 @@ extension Supervisor {
         return rows?.first?["is_new"] == "t"
     }
 
+    private func reloadPostmaster() async {
+        guard let postmaster = self.postmaster, !postmaster.isStopping else { return }
+        await self.processes.signal(postmaster.process, 1)
+    }
+
+    /// By which name the other instances are known; nil when each is known by its own.
+    private func serverHost(by files: [String: String]) -> String? {
+        guard let bundle = files[CertificateFiles.serverBundle], bundle != files[CertificateFiles.bundle] else {
+            return nil
+        }
+        let service = Names(cluster: self.configuration.cluster).primaryService
+        return Names.host(ofService: service, namespace: self.configuration.namespace)
+    }
+
     private static func problem(with files: [String: String]) -> String? {
+        let files = CertificateFiles.completed(files)
         let text = { (name: String) in files[name] ?? "" }
         return CertificateFiles.problem(
             bundle: text("ca.crt"),
             pairs: [
+                (name: "server.crt", certificate: text("server.crt"), key: text("server.key")),
                 (name: "tls.crt", certificate: text("tls.crt"), key: text("tls.key")),
                 (name: "replica.crt", certificate: text("replica.crt"), key: text("replica.key")),
             ]
@@ -94,8 +122,8 @@ extension Supervisor {
 
     private static func names(of files: [String: String]) -> LoadedCertificates {
         LoadedCertificates(
-            trust: CertificateFingerprint.of(files["ca.crt"] ?? ""),
-            certificate: CertificateFingerprint.of(files["tls.crt"] ?? "")
+            trust: CertificateFiles.trust(files),
+            certificate: CertificateFiles.certificates(files)
         )
     }
 

@@ -71,6 +71,7 @@ extension Supervisor {
             minimumLimits: asPrimary ? nil : limits,
             systemUser: self.systemUser
         )
+        settings.serverHost = self.serverHost
         settings.generation = self.cluster?.metadata.generation
         settings.synchronous = self.demandedSynchronous
         settings.hurriesReplay = !asPrimary && self.cluster?.status?.transition?.to == self.configuration.instance

@@ -93,6 +93,8 @@ package actor Supervisor {
     var postmaster: Postmaster?
     var upstream: RoleFacts.Upstream?
     var upstreamAddress: String?
+    /// The name that other instances are known by at PostgreSQL's port when it is not their own.
+    var serverHost: String?
     var facts = Facts()
     var lastStreamedAt: BootTime?
     var timeline: UInt32?

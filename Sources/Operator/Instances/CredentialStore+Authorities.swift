@@ -13,6 +13,9 @@ extension CredentialStore {
         static let nextCertificate = "next.crt"
         static let nextKey = "next.key"
         static let previous = "previous.crt"
+        static let serverCertificate = CertificateFiles.serverCertificate
+        static let serverKey = CertificateFiles.serverKey
+        static let serverAuthorities = CertificateFiles.serverBundle
     }
 
     /// Reads the authorities from the API server itself, or makes the first one.
@@ -37,13 +40,21 @@ extension CredentialStore {
             if text(Key.nextCertificate).isEmpty { nil } else {
                 try CertificateAuthority(certificatePEM: text(Key.nextCertificate), keyPEM: text(Key.nextKey))
             }
+        let shown: ServerCertificate? =
+            text(Key.serverCertificate).isEmpty
+            ? nil
+            : ServerCertificate(chainPEM: text(Key.serverCertificate), keyPEM: text(Key.serverKey))
         let authorities = AuthoritySet(
             current: current,
             next: next,
             previous: try CertificateDetails.split(bundle: text(Key.previous)),
             steppedAt: annotations[OperatorAnnotations.steppedAt].flatMap { Timestamp(rawValue: $0).date }
                 ?? current.details.notBefore,
-            request: annotations[OperatorAnnotations.answeredRotation]
+            request: annotations[OperatorAnnotations.answeredRotation],
+            server: ServerSide(
+                shown: shown,
+                trusted: try CertificateDetails.split(bundle: text(Key.serverAuthorities))
+            )
         )
         return (authorities, secret.metadata.resourceVersion ?? "")
     }
@@ -138,6 +149,9 @@ extension CredentialStore {
             Key.nextCertificate: authorities.next?.certificatePEM,
             Key.nextKey: authorities.next?.keyPEM,
             Key.previous: authorities.previous.isEmpty ? nil : authorities.previous.joined(),
+            Key.serverCertificate: authorities.server.shown?.chainPEM,
+            Key.serverKey: authorities.server.shown?.keyPEM,
+            Key.serverAuthorities: authorities.server.trusted.isEmpty ? nil : authorities.server.trusted.joined(),
         ]
     }
 }

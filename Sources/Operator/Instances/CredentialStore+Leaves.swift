@@ -23,13 +23,12 @@ extension CredentialStore {
             CertificateRequest(commonName: DatabaseRoles.pooler, usages: [.client], lifetime: self.lifetimes.leaf),
             now: now
         )
-        return (
-            [
-                "ca.crt": authorities.bundlePEM, "tls.crt": server.certificatePEM, "tls.key": server.keyPEM,
-                "client.crt": client.certificatePEM, "client.key": client.keyPEM,
-            ],
-            self.handedOut(server, authorities: authorities, now: now)
-        )
+        // Theirs is another Service: what does not hold for its name is of no use to their clients.
+        let host = Names.host(ofService: objects.names.pooler, namespace: objects.namespace)
+        let isCovered = authorities.server.shown?.covers(host) ?? false
+        let values = self.values(server, authorities: authorities, shown: isCovered ? authorities.server.shown : nil)
+            .merging(["client.crt": client.certificatePEM, "client.key": client.keyPEM]) { $1 }
+        return (values, self.handedOut(values, authorities: authorities, now: now))
     }
 
     /// The values of an instance's Secret.
@@ -55,19 +54,30 @@ extension CredentialStore {
             CertificateRequest(commonName: DatabaseRoles.replication, usages: [.client], lifetime: self.lifetimes.leaf),
             now: now
         )
-        return (
-            [
-                "ca.crt": authorities.bundlePEM, "tls.crt": server.certificatePEM, "tls.key": server.keyPEM,
-                "replica.crt": replication.certificatePEM, "replica.key": replication.keyPEM,
-            ],
-            self.handedOut(server, authorities: authorities, now: now)
-        )
+        let values = self.values(server, authorities: authorities, shown: authorities.server.shown)
+            .merging(["replica.crt": replication.certificatePEM, "replica.key": replication.keyPEM]) { $1 }
+        return (values, self.handedOut(values, authorities: authorities, now: now))
     }
 
-    private func handedOut(_ server: IssuedCertificate, authorities: AuthoritySet, now: Date) -> HandedOut {
+    private func values(_ own: IssuedCertificate, authorities: AuthoritySet, shown: ServerCertificate?)
+        -> [String: String]
+    {
+        var values = [
+            CertificateFiles.bundle: authorities.bundlePEM, CertificateFiles.certificate: own.certificatePEM,
+            CertificateFiles.key: own.keyPEM,
+        ]
+        if !authorities.server.trusted.isEmpty { values[CertificateFiles.serverBundle] = authorities.serverBundlePEM }
+        if let shown {
+            values[CertificateFiles.serverCertificate] = shown.chainPEM
+            values[CertificateFiles.serverKey] = shown.keyPEM
+        }
+        return values
+    }
+
+    private func handedOut(_ values: [String: String], authorities: AuthoritySet, now: Date) -> HandedOut {
         HandedOut(
             authorities: authorities,
-            certificate: server.certificatePEM,
+            certificate: CertificateFiles.certificates(values),
             notAfter: self.lifetimes.end(issuedAt: now, by: authorities.current)
         )
     }

@@ -22,6 +22,13 @@ struct ClusterCredentials: Sendable {
     /// Whether one authority takes the place of another.
     var isRotating: Bool { self.authorities.state.phase != .settled }
 
+    /// The name that PostgreSQL's port is known by when it is not the instance's own: what somebody else has made for it
+    /// knows no instances.
+    func serverHost(of key: ObjectKey) -> String? {
+        self.authorities.server.trusted.isEmpty
+            ? nil : Names.host(ofService: Names(cluster: key.name).primaryService, namespace: key.namespace)
+    }
+
     /// For what speaks HTTPS.
     var tls: TLSSettings {
         TLSSettings(
@@ -116,7 +123,7 @@ final class CredentialStore: Sendable {
             certificateFile: "\(base).crt",
             keyFile: "\(base).key"
         )
-        try Self.write(authorities.bundlePEM, to: credentials.caFile)
+        try Self.write(authorities.serverBundlePEM, to: credentials.caFile)
         try Self.write(issued.certificatePEM, to: credentials.certificateFile)
         try Self.write(issued.keyPEM, to: credentials.keyFile)
         self.credentials.withLock { $0[key] = credentials }

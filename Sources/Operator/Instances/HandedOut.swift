@@ -13,10 +13,14 @@ struct HandedOut: Hashable, Sendable {
     /// When the first of the certificates ends.
     var notAfter: Date
 
+    /// - Parameters:
+    ///   - authorities: whose trust and signature it is.
+    ///   - certificate: names what its owner shows.
+    ///   - notAfter: when the first of the certificates ends.
     init(authorities: AuthoritySet, certificate: String, notAfter: Date) {
         self.trust = authorities.trust
         self.issuer = authorities.issuer
-        self.certificate = CertificateFingerprint.of(certificate)
+        self.certificate = certificate
         self.notAfter = notAfter
     }
 

@@ -98,8 +98,9 @@ extension LiveInstanceAccess {
         guard let credentials = self.credentials.known(for: target.cluster) else {
             throw OperatorError(.instanceUnreachable, "the cluster's certificates are not loaded yet")
         }
+        let serverHost = credentials.serverHost(of: target.cluster)
         let configuration = PostgresConfiguration(
-            host: target.instance,
+            host: serverHost ?? target.instance,
             hostaddr: target.address,
             port: InstancePorts.postgres,
             database: "postgres",
@@ -111,6 +112,25 @@ extension LiveInstanceAccess {
             applicationName: "drover-operator",
             connectTimeout: min(deadline, .seconds(5))
         )
-        return try await PostgresConnection.connect(configuration, eventLoop: self.eventLoop, logger: self.logger)
+        let connection = try await PostgresConnection.connect(
+            configuration,
+            eventLoop: self.eventLoop,
+            logger: self.logger
+        )
+        guard serverHost != nil else { return connection }
+        // All instances have the same certificate: which one this is it has to say itself.
+        do {
+            let rows = try await connection.query(
+                "SELECT current_setting('cluster_name') AS instance",
+                timeout: .seconds(5)
+            )
+            guard rows.first?["instance"] == target.instance else {
+                throw OperatorError(.instanceUnreachable, "another instance answers at the instance's address")
+            }
+            return connection
+        } catch {
+            connection.close()
+            throw error
+        }
     }
 }

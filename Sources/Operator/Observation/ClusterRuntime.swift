@@ -27,6 +27,8 @@ final class ClusterRuntime: Sendable {
         var wantsNumbers = false
         var obstacle: Obstacle?
         var certificateProblem: Obstacle?
+        var serverSecret: SeenServerSecret?
+        var serverWait: ContinuousClock.Instant?
         var isStopped = false
         var missingSince: ContinuousClock.Instant?
         var lastKnown: (term: Int64, lsn: LSN)?
@@ -166,6 +168,28 @@ final class ClusterRuntime: Sendable {
             return state.obstacle != obstacle
         }
     }
+
+    /// What the Secret of `spec.tls` held when it was read last.
+    var serverSecret: SeenServerSecret? {
+        get { self.state.withLock { $0.serverSecret } }
+        set { self.state.withLock { $0.serverSecret = newValue } }
+    }
+
+    /// Answers for how long somebody has been waited for, beginning now at the latest.
+    func serverWait(now: ContinuousClock.Instant) -> Duration {
+        self.state.withLock { state in
+            let began = state.serverWait ?? now
+            state.serverWait = began
+            return began.duration(to: now)
+        }
+    }
+
+    /// Whether somebody has not loaded yet what PostgreSQL's port needs.
+    var isServerAwaited: Bool { self.state.withLock { $0.serverWait != nil } }
+
+    func endServerWait() { self.state.withLock { $0.serverWait = nil } }
+
+    var certificateProblem: Obstacle? { self.state.withLock { $0.certificateProblem } }
 
     /// Answers whether that is news.
     func setCertificateProblem(_ problem: Obstacle?) -> Bool {

@@ -20,7 +20,15 @@ extension ClusterReconciler {
         runtime: ClusterRuntime,
         key: ObjectKey
     ) async throws {
-        guard facts.status.transition == nil, let credentials = self.credentials.known(for: key) else { return }
+        guard facts.status.transition == nil else { return }
+        let serverObstacle = try await self.tendServerCertificate(
+            cluster,
+            facts: facts,
+            objects: objects,
+            runtime: runtime,
+            key: key
+        )
+        guard let credentials = self.credentials.known(for: key) else { return }
         try await self.tellApplications(credentials.authorities, objects: objects, key: key)
         let authorities = credentials.authorities
         let now = Date()
@@ -41,7 +49,7 @@ extension ClusterReconciler {
             {
                 try await self.credentials.write(authorities, objects: objects, key: key, now: now)
             }
-            self.noteRotation(nil, runtime: runtime, key: key)
+            self.noteRotation(serverObstacle, runtime: runtime, key: key)
         case .introduce:
             let next = try self.credentials.makeAuthority(objects, now: now)
             let request = cluster.metadata.annotations?[Annotations.rotateAuthority]
@@ -56,7 +64,7 @@ extension ClusterReconciler {
                 PlannedEvent("CertificateRotated", "the cluster has a new certificate authority, until \(ends)")
             )
         case .wait(let missing, let until, let isLate):
-            var obstacle: Obstacle?
+            var obstacle = serverObstacle
             if isLate {
                 let names = missing.prefix(5).joined(separator: ", ")
                 let more = missing.count > 5 ? " and \(missing.count - 5) more" : ""
@@ -107,7 +115,7 @@ extension ClusterReconciler {
     }
 
     /// All who hold certificates, with what they say of them.
-    private func holders(facts: ClusterFacts, objects: ClusterObjects, key: ObjectKey) async
+    func holders(facts: ClusterFacts, objects: ClusterObjects, key: ObjectKey) async
         -> [AuthorityRotation.Holder]
     {
         var holders: [AuthorityRotation.Holder] = []
@@ -156,7 +164,7 @@ extension ClusterReconciler {
         guard let entry = self.state.secrets.entry(name, of: key),
             entry.value.annotations[OperatorAnnotations.trust] != authorities.trust
         else { return }
-        let bundle = Data(authorities.bundlePEM.utf8).base64EncodedString()
+        let bundle = Data(authorities.serverBundlePEM.utf8).base64EncodedString()
         do {
             let patch: JSONValue = [
                 "metadata": [

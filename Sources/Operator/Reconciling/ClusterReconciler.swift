@@ -82,7 +82,8 @@ struct ClusterReconciler: Sendable {
             facts = self.state.facts(of: cluster, key: key, now: now)
         }
         if let obstacle { facts.obstacle = Self.obstacle(obstacle) }
-        facts.isRotatingCertificates = self.credentials.known(for: key)?.isRotating ?? false
+        facts.isRotatingCertificates =
+            self.credentials.known(for: key)?.isRotating ?? false || runtime.isServerAwaited
         facts.template = objects.template
         facts.poolerTemplate = objects.poolerTemplate(image: self.configuration.poolerImage)
         let plan = self.planner.plan(facts, now: now)

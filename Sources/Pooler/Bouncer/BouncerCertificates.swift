@@ -18,10 +18,16 @@ struct BouncerCertificates: Sendable, Hashable {
             else { return nil }
             files[name] = text
         }
-        let text = { (name: String) in files[name] ?? "" }
+        for name in CertificateFiles.optional {
+            files[name] = FileManager.default.contents(atPath: "\(version)/\(name)")
+                .flatMap { String(data: $0, encoding: .utf8) }
+        }
+        let complete = CertificateFiles.completed(files)
+        let text = { (name: String) in complete[name] ?? "" }
         let problem = CertificateFiles.problem(
             bundle: text("ca.crt"),
             pairs: [
+                (name: "server.crt", certificate: text("server.crt"), key: text("server.key")),
                 (name: "tls.crt", certificate: text("tls.crt"), key: text("tls.key")),
                 (name: "client.crt", certificate: text("client.crt"), key: text("client.key")),
             ]
@@ -30,11 +36,17 @@ struct BouncerCertificates: Sendable, Hashable {
         self.files = files
     }
 
+    /// Whether clients are shown something else than operators.
+    var hasServerCertificate: Bool { self.files[CertificateFiles.serverCertificate] != nil }
+
+    /// Whether PostgreSQL is known by others than operators are.
+    var hasServerBundle: Bool { self.files[CertificateFiles.serverBundle] != nil }
+
     /// How they are called in the status.
     var names: LoadedCertificates {
         LoadedCertificates(
-            trust: CertificateFingerprint.of(self.files["ca.crt"] ?? ""),
-            certificate: CertificateFingerprint.of(self.files["tls.crt"] ?? "")
+            trust: CertificateFiles.trust(self.files),
+            certificate: CertificateFiles.certificates(self.files)
         )
     }
 }

@@ -17,6 +17,10 @@ package struct BouncerSettings: Sendable, Hashable {
     package var socketDirectory: String
     /// The directory of `ca.crt`, `tls.crt`, `tls.key`, `client.crt` and `client.key`.
     package var certificates: String
+    /// Whether `server.crt` and `server.key` are there for clients.
+    package var hasServerCertificate = false
+    /// Whether `server-ca.crt` is there for PostgreSQL.
+    package var hasServerBundle = false
     /// The pooler's part of the spec.
     package var mode: PoolerMode
     package var parameters: [String: String]
@@ -80,13 +84,13 @@ package struct BouncerSettings: Sendable, Hashable {
             ("auth_user", DatabaseRoles.pooler),
             ("auth_query", "SELECT username, verifier FROM \(PoolerLookup.function)($1)"),
             ("client_tls_sslmode", "require"),
-            ("client_tls_cert_file", self.certificates + "/tls.crt"),
-            ("client_tls_key_file", self.certificates + "/tls.key"),
+            ("client_tls_cert_file", self.certificates + (self.hasServerCertificate ? "/server.crt" : "/tls.crt")),
+            ("client_tls_key_file", self.certificates + (self.hasServerCertificate ? "/server.key" : "/tls.key")),
             ("client_tls_protocols", "secure"),
             // PgBouncer would verify the name that it connects to, and that is an address. The authority is the
-            // cluster's own and vouches for nobody else's servers.
+            // cluster's own and vouches for nobody else's servers, or one that the spec names.
             ("server_tls_sslmode", "verify-ca"),
-            ("server_tls_ca_file", self.certificates + "/ca.crt"),
+            ("server_tls_ca_file", self.certificates + (self.hasServerBundle ? "/server-ca.crt" : "/ca.crt")),
             ("server_tls_cert_file", self.certificates + "/client.crt"),
             ("server_tls_key_file", self.certificates + "/client.key"),
             ("server_tls_protocols", "secure"),
