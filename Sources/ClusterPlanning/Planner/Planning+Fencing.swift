@@ -63,11 +63,8 @@ extension Planning {
         if let life = lease.holderLife, life.instance == transition.from, life.term == term,
             let pod = self.facts.pods[transition.from], pod.uid == life.podUID
         {
+            // What another life in the same pod says is no proof: it may be the one before, heard of late.
             if pod.isContainerDown, pod.isTerminating || pod.isFinished { return true }
-            // One life at a time in a pod: a newer one speaks. To be primary it would have to take the Lease first.
-            if let report, let incarnation = report.incarnation, incarnation != life.nonce, report.role != .primary {
-                return true
-            }
         }
         // Lapsed: nobody has renewed the Lease for a whole duration, and without the promise of one other member, the
         // primary had to stop.
