@@ -154,12 +154,11 @@ struct InstanceFuzzTests {
                 // Instances of clusters whose names begin alike.
                 (try target.somebody("db-x-1"), true), (try target.somebody("db-01"), true),
             ] {
-                var fuzzer = RequestFuzzer(seed: FuzzRun.seed, known: Self.known)
-                let statuses = try await FuzzRun.send(
-                    FuzzRun.cases(100),
-                    from: &fuzzer,
-                    patience: .seconds(20),
-                    connect: { try await target.open(as: identity) }
+                let statuses = try await target.trouble(
+                    with: Self.known,
+                    as: identity,
+                    cases: 100,
+                    patience: .seconds(20)
                 )
                 #expect(statuses.keys.allSatisfy { (400..<500).contains($0) }, "\(statuses)")
                 #expect((statuses[403] != nil) == isHeard, "\(statuses)")
@@ -175,12 +174,11 @@ struct InstanceFuzzTests {
             let identity = try target.somebody("db-3")
             // Promises are asked for by db-2, whose certificate this is not.
             let known = Self.known.filter { $0.method == "POST" }
-            var fuzzer = RequestFuzzer(seed: FuzzRun.seed, known: known)
-            let statuses = try await FuzzRun.send(
-                FuzzRun.cases(200),
-                from: &fuzzer,
-                patience: .seconds(20),
-                connect: { try await target.open(as: identity) }
+            let statuses = try await target.trouble(
+                with: known,
+                as: identity,
+                cases: 200,
+                patience: .seconds(20)
             )
             #expect(statuses.keys.allSatisfy { (400..<500).contains($0) }, "\(statuses)")
             #expect(statuses[403] != nil)
@@ -207,12 +205,11 @@ struct InstanceFuzzTests {
             #expect(try await target.misunderstood(Self.known, from: host) == [])
             let memory = FuzzRun.residentKibibytes
             for (identity, expected) in [(host, [200, 400, 413]), (try target.somebody("db-2"), [200, 400, 403])] {
-                var fuzzer = RequestFuzzer(seed: FuzzRun.seed, known: Self.known)
-                let statuses = try await FuzzRun.send(
-                    FuzzRun.cases(600),
-                    from: &fuzzer,
-                    patience: .milliseconds(200),
-                    connect: { try await target.open(as: identity) }
+                let statuses = try await target.trouble(
+                    with: Self.known,
+                    as: identity,
+                    cases: 600,
+                    patience: .milliseconds(200)
                 )
                 #expect(expected.allSatisfy { statuses[$0] != nil }, "\(statuses)")
                 #expect(statuses[500] == nil, "\(statuses)")

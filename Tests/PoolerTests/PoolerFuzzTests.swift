@@ -89,12 +89,11 @@ struct PoolerFuzzTests {
                 (try target.somebody(DatabaseRoles.operator, signedBy: foreign), false),
                 (try target.somebody("db-1"), true), (try target.somebody(DatabaseRoles.pooler), true),
             ] {
-                var fuzzer = RequestFuzzer(seed: FuzzRun.seed, known: Self.known)
-                let statuses = try await FuzzRun.send(
-                    FuzzRun.cases(100),
-                    from: &fuzzer,
-                    patience: .seconds(20),
-                    connect: { try await target.open(as: identity) }
+                let statuses = try await target.trouble(
+                    with: Self.known,
+                    as: identity,
+                    cases: 100,
+                    patience: .seconds(20)
                 )
                 #expect(statuses.keys.allSatisfy { (400..<500).contains($0) }, "\(statuses)")
                 #expect((statuses[403] != nil) == isHeard, "\(statuses)")
@@ -117,12 +116,11 @@ struct PoolerFuzzTests {
             let identity = try target.somebody(DatabaseRoles.operator)
             #expect(try await target.misunderstood(Self.known, from: identity) == [])
             let memory = FuzzRun.residentKibibytes
-            var fuzzer = RequestFuzzer(seed: FuzzRun.seed, known: Self.known)
-            let statuses = try await FuzzRun.send(
-                FuzzRun.cases(600),
-                from: &fuzzer,
-                patience: .milliseconds(200),
-                connect: { try await target.open(as: identity) }
+            let statuses = try await target.trouble(
+                with: Self.known,
+                as: identity,
+                cases: 600,
+                patience: .milliseconds(200)
             )
             #expect([200, 400, 413].allSatisfy { statuses[$0] != nil }, "\(statuses)")
             #expect(statuses[500] == nil, "\(statuses)")

@@ -54,6 +54,30 @@ package struct FuzzTarget: Sendable {
         return status == 200
     }
 
+    /// Sends it cases that are made from what it knows, `FuzzRun.seed` on.
+    ///
+    /// - Parameters:
+    ///   - known: what it knows.
+    ///   - identity: as whom.
+    ///   - count: how many; `DROVER_FUZZ_CASES` says otherwise.
+    ///   - patience: how long an answer is waited for.
+    /// - Returns: how often each status was answered.
+    /// - Throws: when a connection fails.
+    package func trouble(
+        with known: [KnownRequest],
+        as identity: RawConnection.Identity,
+        cases count: Int,
+        patience: Duration
+    ) async throws -> [Int: Int] {
+        var fuzzer = RequestFuzzer(seed: FuzzRun.seed, known: known)
+        return try await FuzzRun.send(
+            FuzzRun.cases(count),
+            from: &fuzzer,
+            patience: patience,
+            connect: { try await self.open(as: identity) }
+        )
+    }
+
     /// Waits until the API has come up.
     /// - Returns: whether it has within a minute.
     package func isUp(_ path: String, for identity: RawConnection.Identity) async throws -> Bool {
