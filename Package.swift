@@ -310,7 +310,8 @@ let package = Package(
             "OperatorTests",
             [
                 "Operator", "ClusterPlanning", "PostgresClusterAPI", "InstanceAPI", "PoolerAPI", "KubernetesServer",
-                "Certificates", "HTTPClient", "KubernetesController", "KubernetesClient", "EventLoop", "JSON",
+                "Certificates", "HTTPClient", "KubernetesController", "KubernetesClient", "Playground", "EventLoop",
+                "JSON",
                 "JSONYAML", .crypto, .logging,
             ]
         ),
@@ -335,8 +336,8 @@ let package = Package(
         tests(
             "CLITests",
             [
-                "CLI", "ClusterPlanning", "PostgresClusterAPI", "KubernetesServer", "KubernetesClient", "EventLoop",
-                "JSON", "JSONYAML", .argumentParser, .logging,
+                "CLI", "ClusterPlanning", "PostgresClusterAPI", "KubernetesServer", "KubernetesClient", "Playground",
+                "EventLoop", "JSON", "JSONYAML", .argumentParser, .logging,
             ]
         ),
         tests(

@@ -1,10 +1,9 @@
 import EventLoop
 import Foundation
-import JSON
-import JSONYAML
 import KubernetesClient
 import KubernetesServer
 import Logging
+import Playground
 import PostgresClusterAPI
 
 /// The embedded API server with the definition as it is shipped, and a namespace; nodes stay as tests write them.
@@ -23,20 +22,8 @@ enum EmbeddedServer {
             defer { client.shutdown() }
             let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
                 .deletingLastPathComponent()
-            let crd = try String(
-                contentsOf: root.appendingPathComponent("crds/postgresclusters.drover.dev.yaml"),
-                encoding: .utf8
-            )
-            let definitions = ResourceType(
-                group: "apiextensions.k8s.io",
-                version: "v1",
-                kind: "CustomResourceDefinition",
-                plural: "customresourcedefinitions",
-                isNamespaced: false
-            )
-            for document in try JSONValue.documents(yaml: crd) {
-                _ = try await client.createObject(definitions, document)
-            }
+            try await Manifests(client: client)
+                .apply(file: root.appendingPathComponent("crds/postgresclusters.drover.dev.yaml").path)
             _ = try await client.create(Namespace(metadata: ObjectMeta(name: "shop")))
             try await body(server, client)
         }

@@ -8,6 +8,7 @@ import KubernetesClient
 import KubernetesController
 import KubernetesServer
 import Logging
+import Playground
 import Operator
 import PostgresClusterAPI
 import Synchronization
@@ -105,20 +106,8 @@ struct OperatorFixture: Sendable {
     private func setUp() async throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let crd = try String(
-            contentsOf: root.appendingPathComponent("crds/postgresclusters.drover.dev.yaml"),
-            encoding: .utf8
-        )
-        let definitions = ResourceType(
-            group: "apiextensions.k8s.io",
-            version: "v1",
-            kind: "CustomResourceDefinition",
-            plural: "customresourcedefinitions",
-            isNamespaced: false
-        )
-        for document in try JSONValue.documents(yaml: crd) {
-            _ = try await self.client.createObject(definitions, document)
-        }
+        try await Manifests(client: self.client)
+            .apply(file: root.appendingPathComponent("crds/postgresclusters.drover.dev.yaml").path)
         _ = try await self.client.create(Namespace(metadata: ObjectMeta(name: Self.namespace)))
         _ = try await self.client.createObject(
             StorageClass.resourceType,
